@@ -1,0 +1,144 @@
+"""Decoders: the last step p(x | z_0), between the data as it comes and the numbers z lives in.
+
+Each is the rule p(x | z_0) ∝ q(z_0 | x): with almost no noise left, believe the latent.
+"""
+
+from abc import abstractmethod
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Int, Num
+
+from ._types import Key, Scalar, ScalarLike, is_concrete
+from .gaussian import Gaussian
+from .process import alpha, snr
+
+
+class AbstractDecoder(eqx.Module):
+    """The way from data to x and from z_0 back to data, for one example."""
+
+    @abstractmethod
+    def check(self, data: Any) -> None:
+        """Raise ValueError if values that can be seen are no data for this decoder."""
+
+    @abstractmethod
+    def embed(self, data: Num[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+        """Return x, the data as real numbers."""
+
+    @abstractmethod
+    def log_prob(
+        self, data: Num[Array, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
+    ) -> Scalar:
+        """Return log p(data | z_0) in nats, summed over all dimensions."""
+
+    @abstractmethod
+    def sample(
+        self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike, *, key: Key
+    ) -> Num[Array, "*shape"]:
+        """Draw data from p(data | z_0)."""
+
+    @abstractmethod
+    def mode(self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike) -> Num[Array, "*shape"]:
+        """Return the most likely data given z_0."""
+
+
+def level_values(levels: int) -> Float[Array, " levels"]:
+    """Return 2(k + ½)/V − 1, the centres of V = `levels` equal cells of [−1, 1]."""
+    return 2 * (jnp.arange(levels) + 0.5) / levels - 1
+
+
+def level_logits(
+    z: Float[Array, "*shape"], gamma: ScalarLike, levels: int
+) -> Float[Array, "*shape levels"]:
+    """Return −½ SNR (z/α − value_k)², the log-likelihood of each level k up to a constant."""
+    guess = jnp.broadcast_to((z / alpha(gamma))[..., None], (*z.shape, levels))
+    values = jnp.broadcast_to(level_values(levels).astype(z.dtype), guess.shape)
+    return -0.5 * snr(gamma) * (guess - values) ** 2
+
+
+class LevelDecoder(AbstractDecoder):
+    """Integers 0 … levels − 1, each pixel by itself.
+
+    p(x_i = k | z_0) ∝ exp(−½ e^{−γ_0} (z_0/α_0 − value_k)²), as in the published VDM
+    (Kingma et al. 2021, §3.3).
+    """
+
+    levels: int
+
+    def __check_init__(self):
+        if self.levels < 2:
+            raise ValueError(f"a LevelDecoder needs at least 2 levels, got {self.levels}")
+
+    def check(self, data: Any) -> None:
+        """Raise unless `data` is of an integer type and within 0 … levels − 1."""
+        kind = jnp.result_type(data)
+        if not jnp.issubdtype(kind, jnp.integer):
+            raise ValueError(
+                f"a LevelDecoder takes integers 0 … {self.levels - 1}, got data of type {kind}"
+            )
+        if is_concrete(data) and np.size(data):
+            low, high = np.min(data), np.max(data)
+            if low < 0 or high >= self.levels:
+                raise ValueError(
+                    f"levels must lie in 0 … {self.levels - 1}, got values from {low} to {high}"
+                )
+
+    def embed(self, data: Int[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+        """Return the centre of each pixel's level, in (−1, 1)."""
+        return level_values(self.levels)[jnp.asarray(data)]
+
+    def log_prob(
+        self, data: Int[Array, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
+    ) -> Scalar:
+        """Return log p(data | z_0) in nats, summed over all pixels."""
+        log_p = jax.nn.log_softmax(level_logits(z_0, gamma_0, self.levels))
+        return jnp.sum(jnp.take_along_axis(log_p, data[..., None].astype(int), axis=-1))
+
+    def sample(
+        self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike, *, key: Key
+    ) -> Int[Array, "*shape"]:
+        """Draw a level for every pixel."""
+        return jax.random.categorical(key, level_logits(z_0, gamma_0, self.levels))
+
+    def mode(self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike) -> Int[Array, "*shape"]:
+        """Return the level nearest to z_0/α_0."""
+        return jnp.argmax(level_logits(z_0, gamma_0, self.levels), axis=-1)
+
+
+class GaussianDecoder(AbstractDecoder):
+    """Real numbers: p(x | z_0) = N(z_0/α_0, e^{γ_0}), for data that is continuous."""
+
+    def check(self, data: Any) -> None:
+        """Raise unless `data` is of a real type and finite."""
+        kind = jnp.result_type(data)
+        if not jnp.issubdtype(kind, jnp.floating):
+            raise ValueError(f"a GaussianDecoder takes real numbers, got data of type {kind}")
+        if is_concrete(data) and not np.isfinite(data).all():
+            bad = np.asarray(data)[~np.isfinite(data)]
+            raise ValueError(f"data must be finite, got {bad.size} such values as {bad[0]}")
+
+    def embed(self, data: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+        """Return the data unchanged."""
+        return jnp.asarray(data)
+
+    def log_prob(
+        self, data: Float[Array, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
+    ) -> Scalar:
+        """Return log p(data | z_0) in nats, summed over all dimensions."""
+        return self._gaussian(z_0, gamma_0).log_prob(data)
+
+    def sample(
+        self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike, *, key: Key
+    ) -> Float[Array, "*shape"]:
+        """Draw from N(z_0/α_0, e^{γ_0})."""
+        return self._gaussian(z_0, gamma_0).sample(key=key)
+
+    def mode(self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike) -> Float[Array, "*shape"]:
+        """Return z_0/α_0."""
+        return z_0 / alpha(gamma_0)
+
+    def _gaussian(self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike) -> Gaussian:
+        return Gaussian(z_0 / alpha(gamma_0), jnp.exp(0.5 * jnp.asarray(gamma_0)))

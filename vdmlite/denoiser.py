@@ -1,0 +1,116 @@
+"""Denoisers: (z, γ) ↦ a guess of what made z. One is a network, the others are exact.
+
+The exact ones know the data's distribution and return x̂ = E[x | z], the best guess there
+is; with them every term of the bound has a known value before any network is trained.
+"""
+
+from abc import abstractmethod
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from ._types import Key, ScalarLike
+from .decoder import level_logits, level_values
+from .gaussian import Gaussian, Mixture
+from .prediction import Prediction, from_eps, from_x
+from .process import alpha, alpha2, sigma, sigma2
+
+
+class AbstractDenoiser(eqx.Module):
+    """A function (z, γ) ↦ Prediction, for one example. It sees γ, never t."""
+
+    @abstractmethod
+    def __call__(
+        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    ) -> Prediction:
+        """Return the guess (x̂, ε̂) at z; `key` is for networks with dropout."""
+
+
+class NetDenoiser(AbstractDenoiser):
+    """A network, and the way its output is read.
+
+    `net(z, gamma, key=key)` returns an array that `reading(output, z, gamma)`, one of
+    `from_x`, `from_eps`, `from_v`, `from_score`, `from_level_logits`, makes a `Prediction`.
+    """
+
+    net: Callable[..., Float[Array, "..."]]
+    reading: Callable[..., Prediction] = eqx.field(static=True, default=from_eps)
+
+    def __call__(
+        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    ) -> Prediction:
+        """Return the network's guess."""
+        return self.reading(self.net(z, gamma, key=key), z, gamma)
+
+
+def from_level_logits(
+    logits: Float[Array, "*shape levels"], z: Float[Array, "*shape"], gamma: ScalarLike
+) -> Prediction:
+    """Read what the network believes of each pixel before it looks at the pixel's own z.
+
+    The logits are a prior over the pixel's levels, from its context; Bayes' rule adds the
+    exact likelihood of the pixel's own latent, and x̂ is the posterior mean. The network
+    need not learn what a formula already knows, and x̂ never leaves the data's range.
+    """
+    levels = logits.shape[-1]
+    posterior = jax.nn.softmax(logits + level_logits(z, gamma, levels))
+    return from_x(posterior @ level_values(levels).astype(z.dtype), z, gamma)
+
+
+class GaussianDenoiser(AbstractDenoiser):
+    """Exact for data N(mean, std²): ε̂ = σ (z − α mean)/(α² std² + σ²)."""
+
+    data: Gaussian
+
+    def __call__(
+        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    ) -> Prediction:
+        """Return E[x | z] and E[ε | z]."""
+        del key
+        mean, std = self.data.mean, self.data.std
+        residual = (z - alpha(gamma) * mean) / (alpha2(gamma) * std**2 + sigma2(gamma))
+        x = mean + alpha(gamma) * std**2 * residual
+        return Prediction(x, sigma(gamma) * residual, gamma)
+
+
+class MixtureDenoiser(AbstractDenoiser):
+    """Exact for data from a mixture of Gaussians."""
+
+    data: Mixture
+
+    def __call__(
+        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    ) -> Prediction:
+        """Return E[x | z] and E[ε | z], averaged over the components that z may come from."""
+        del key
+        log_prob = self.diffused(gamma).component_log_prob(z)
+        guesses = jax.vmap(lambda m, s: GaussianDenoiser(Gaussian(m, s))(z, gamma).eps)
+        eps = jnp.tensordot(
+            jax.nn.softmax(log_prob), guesses(self.data.means, self.data.stds), axes=1
+        )
+        return from_eps(eps, z, gamma)
+
+    def diffused(self, gamma: ScalarLike) -> Mixture:
+        """Return q(z), the mixture that the data becomes at noise level γ."""
+        stds = jnp.sqrt(alpha2(gamma) * self.data.stds**2 + sigma2(gamma))
+        return Mixture(self.data.weights, alpha(gamma) * self.data.means, stds)
+
+
+class EmpiricalDenoiser(AbstractDenoiser):
+    """Exact for data that is one of the given points: x̂ = Σ_i p(x = point_i | z) point_i."""
+
+    points: Float[Array, " n *shape"]
+
+    def __call__(
+        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    ) -> Prediction:
+        """Return the mean of the points, each weighted by how likely it is to have made z."""
+        del key
+        log_prob = jax.vmap(
+            lambda point: Gaussian(alpha(gamma) * point, sigma(gamma)).log_prob(z)
+        )
+        weights = jax.nn.softmax(log_prob(self.points))
+        return from_x(jnp.tensordot(weights, self.points, axes=1), z, gamma)

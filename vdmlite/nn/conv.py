@@ -1,0 +1,87 @@
+"""Convolutions in NHWC, and a small convolutional network for tiny images."""
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, Float
+
+from .._types import Key, ScalarLike
+from .fourier import sinusoids
+
+
+class Conv(eqx.Module):
+    """A convolution that keeps height and width, on one image with channels last.
+
+    Channels last, because XLA on CPU runs channels-first convolutions many times slower
+    inside loops, as samplers are.
+    """
+
+    kernel: Float[Array, "size size c_in c_out"]
+    bias: Float[Array, " c_out"]
+
+    def __init__(self, c_in: int, c_out: int, size: int = 3, *, key: Key):
+        scale = 1 / np.sqrt(size * size * c_in)
+        self.kernel = scale * jax.random.normal(key, (size, size, c_in, c_out))
+        self.bias = jnp.zeros(c_out)
+
+    def __call__(
+        self, h: Float[Array, "height width c_in"]
+    ) -> Float[Array, "height width c_out"]:
+        """Return the convolution of h with the kernel, zero-padded at the edges."""
+        out = jax.lax.conv_general_dilated(
+            h[None], self.kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
+        )[0]
+        return out + jnp.broadcast_to(self.bias, out.shape)
+
+
+class ConvNet(eqx.Module):
+    """(z, γ) ↦ an array of `out_shape`, by residual 3×3 convolutions; zero before training.
+
+    Every pixel starts from its own value and a learned embedding of its place; every block
+    is told γ. `out_shape` is that of z, or that and one more axis, such as the levels.
+    """
+
+    entry: eqx.nn.Linear
+    place: Float[Array, "height width c"]
+    told: tuple[eqx.nn.Linear, ...]
+    blocks: tuple[Conv, ...]
+    exit: eqx.nn.Linear
+    out_shape: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        shape: tuple[int, int, int],
+        *,
+        out_shape: tuple[int, ...] | None = None,
+        width: int = 32,
+        depth: int = 3,
+        key: Key,
+    ):
+        height, columns, channels = shape
+        self.out_shape = shape if out_shape is None else tuple(out_shape)
+        entry_key, exit_key, *keys = jax.random.split(key, 2 + 2 * depth)
+        self.entry = eqx.nn.Linear(channels, width, key=entry_key)
+        self.place = jnp.zeros((height, columns, width))
+        self.told = tuple(eqx.nn.Linear(16, width, key=k) for k in keys[:depth])
+        self.blocks = tuple(Conv(width, width, key=k) for k in keys[depth:])
+        outputs = int(np.prod(self.out_shape)) // (height * columns)
+        last = eqx.nn.Linear(width, outputs, key=exit_key)
+        self.exit = jax.tree.map(jnp.zeros_like, last)
+
+    def __call__(
+        self, z: Float[Array, "height width c"], gamma: ScalarLike, *, key: Key | None = None
+    ) -> Float[Array, "*out"]:
+        """Return the network's output for one image; `key` is unused, there is no dropout."""
+        del key
+        level = sinusoids(gamma, 2.0 ** jnp.arange(-5, 3))
+        h = _pixelwise(self.entry, z) + self.place
+        for told, block in zip(self.told, self.blocks, strict=True):
+            h = h + block(jax.nn.silu(h + jnp.broadcast_to(told(level), h.shape)))
+        return _pixelwise(self.exit, jax.nn.silu(h)).reshape(self.out_shape)
+
+
+def _pixelwise(
+    linear: eqx.nn.Linear, h: Float[Array, "height width c_in"]
+) -> Float[Array, "height width c_out"]:
+    return jax.vmap(jax.vmap(linear))(h)

@@ -1,0 +1,57 @@
+"""A small fully connected network for toys and tiny images."""
+
+from collections.abc import Sequence
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+from jaxtyping import Array, Float
+
+from .._types import Key, ScalarLike
+from .fourier import fourier_features, sinusoids
+
+
+class MLP(eqx.Module):
+    """(z, γ) ↦ an array of `out_shape` (by default that of z), zero before training.
+
+    Every hidden layer is told γ through 16 slow sinusoids; residual from the second layer on.
+    `exponents` adds `fourier_features` of z to the input.
+    """
+
+    entry: eqx.nn.Linear
+    hidden: tuple[eqx.nn.Linear, ...]
+    told: tuple[eqx.nn.Linear, ...]
+    exit: eqx.nn.Linear
+    exponents: tuple[int, ...] = eqx.field(static=True)
+    out_shape: tuple[int, ...] = eqx.field(static=True)
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        *,
+        out_shape: tuple[int, ...] | None = None,
+        width: int = 128,
+        depth: int = 3,
+        exponents: Sequence[int] = (),
+        key: Key,
+    ):
+        self.exponents = tuple(exponents)
+        self.out_shape = shape if out_shape is None else tuple(out_shape)
+        size = jnp.zeros(shape).size * (1 + 2 * len(self.exponents))
+        entry_key, exit_key, *keys = jax.random.split(key, 2 + 2 * depth)
+        self.entry = eqx.nn.Linear(size, width, key=entry_key)
+        self.hidden = tuple(eqx.nn.Linear(width, width, key=k) for k in keys[:depth])
+        self.told = tuple(eqx.nn.Linear(16, width, key=k) for k in keys[depth:])
+        last = eqx.nn.Linear(width, jnp.zeros(self.out_shape).size, key=exit_key)
+        self.exit = jax.tree.map(jnp.zeros_like, last)
+
+    def __call__(
+        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    ) -> Float[Array, "*out"]:
+        """Return the network's output for one example; `key` is unused, there is no dropout."""
+        del key
+        level = sinusoids(gamma, 2.0 ** jnp.arange(-5, 3))
+        h = self.entry(fourier_features(z, self.exponents).reshape(-1))
+        for hidden, told in zip(self.hidden, self.told, strict=True):
+            h = h + hidden(jax.nn.silu(h + told(level)))
+        return self.exit(jax.nn.silu(h)).reshape(self.out_shape)
