@@ -12,7 +12,7 @@ from .schedule import FixedLinear, LearnedLinear
 def toy(
     dimensions: int = 2, *, gamma_min: float = -9.0, gamma_max: float = 6.0, key: Key
 ) -> VDM:
-    """Return a model for points of size about 1: an MLP that predicts v (50 thousand weights)."""
+    """Return a model for points of size about 1: an MLP, 57 thousand weights, that predicts v."""
     net = MLP((dimensions,), width=128, depth=3, key=key)
     schedule = FixedLinear(gamma_min, gamma_max)
     return VDM(schedule, NetDenoiser(net, from_v), GaussianDecoder(), (dimensions,))

@@ -52,7 +52,6 @@ def train_step(
     a step can be repeated exactly. The average forgets at rate min(decay, (1 + n)/(10 + n))
     at step n, lest a short run remember its start.
     """
-
     data, step_key = jnp.asarray(batch), jax.random.fold_in(key, state.step)
 
     def loss(vdm):
