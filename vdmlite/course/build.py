@@ -15,6 +15,7 @@ are in the notebooks and in the unit.
 import ast
 import os
 import re
+import subprocess
 import sys
 import textwrap
 import tomllib
@@ -197,7 +198,7 @@ def execute(built: NotebookNode, folder: Path, **environment: str) -> None:
     client = NotebookClient(
         built, timeout=900, kernel_name="python3", resources={"metadata": {"path": str(folder)}}
     )
-    client.execute(env=env)
+    client.execute(env=env, stderr=subprocess.DEVNULL)
     for cell in built.cells:
         if cell.cell_type == "code":
             cell.outputs = [o for o in map(_readable, cell.outputs) if o]
