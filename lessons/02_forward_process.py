@@ -19,7 +19,6 @@ import numpy as np
 
 from vdmlite import data, process
 from vdmlite.course import animate, claim, pick, show, slider
-from vdmlite.gaussian import Gaussian
 from vdmlite.viz import LINES, points
 
 # In double precision, so that "equal" can mean equal to many digits.
