@@ -241,8 +241,36 @@ def write(path: Path, text: str) -> None:
     os.replace(partial, path)
 
 
+def lesson_table() -> str:
+    """Return the README's table of lessons, from the lessons' own title cells."""
+    rows = ["| lesson | time on 2 CPU cores | exercises | open |", "|---|---|---|---|"]
+    units = {s.stem for s in sources("solutions")}
+    for source in sources("lessons"):
+        cell = notebook(source, "lessons").cells[0].source
+        title = cell.splitlines()[0].removeprefix("# ")
+        time = re.search(r"^\*(.+?) on 2 CPU cores", cell, re.MULTILINE)
+        if not time:
+            raise ValueError(f"{source.name}: the title cell does not say its time")
+        page = f"lessons/{source.stem}.ipynb"
+        work = f"[unit](exercises/{source.stem}.ipynb)" if source.stem in units else ""
+        badge = cell.splitlines()[-1]
+        rows.append(f"| [{title}]({page}) | {time[1].lower()} | {work} | {badge} |")
+    return "\n".join(rows)
+
+
+def with_table(readme: str) -> str:
+    """Return the README's text with the table of lessons as it is now."""
+    before, mark, rest = readme.partition("<!-- lessons -->\n")
+    _, end, after = rest.partition("<!-- /lessons -->")
+    if not (mark and end):
+        raise ValueError("README.md has no place marked for the table of lessons")
+    return before + mark + lesson_table() + "\n" + end + after
+
+
 def build(names: list[str]) -> None:
     """Build what is stale, or what is named ("03", "03_bound") whether stale or not."""
+    readme = ROOT / "README.md"
+    write(readme, with_table(readme.read_text("utf-8")))
 
     def wanted(source: Path) -> bool:
         return not names or any(source.stem.startswith(n) for n in names)

@@ -1,0 +1,180 @@
+"""Run vdmlite's jobs, each in an environment that this file builds first.
+
+    python run.py                 the tour: the course in miniature, on real data
+    python run.py lab [03]        JupyterLab, on lesson 00 or the one you name
+    python run.py lessons [03 …]  every lesson, or some, with their claims in a table
+    python run.py test [--quick]  lint, types, tests and notebooks; what CI runs
+    python run.py build [03 …]    the notebooks, from their sources (for authors)
+
+Options before or after the job:
+    --python 3.13       another interpreter than the one that runs this file
+    --versions WHICH    "locked" (constraints.txt, the default), "newest", "colab"
+                        (constraints-colab.txt), or a version of jax such as 0.10.1
+"""
+
+import argparse
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+WINDOWS = os.name == "nt"
+OLDEST = (3, 11)
+
+
+def main() -> int:
+    """Read the command line, prepare the environment, do the job."""
+    if sys.version_info < OLDEST:
+        print(f"vdmlite needs Python {OLDEST[0]}.{OLDEST[1]} or newer, this is {sys.version}")
+        return 2
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    jobs = ("tour", "lab", "lessons", "test", "build")
+    parser.add_argument("job", nargs="?", default="tour", choices=jobs)
+    parser.add_argument("names", nargs="*", help="numbers of lessons, such as 03")
+    parser.add_argument("--python", default="", metavar="X.Y")
+    parser.add_argument("--versions", default="locked", metavar="WHICH")
+    parser.add_argument("--quick", action="store_true", help="test: the core alone")
+    asked = parser.parse_intermixed_args()
+    if asked.names and asked.job in ("tour", "test"):
+        parser.error(f"{asked.job} takes no names, got {' '.join(asked.names)}")
+    os.chdir(ROOT)
+    python = environment(asked.python, asked.versions)
+    if asked.job == "test":
+        return test(python, quick=asked.quick)
+    if asked.job == "lab":
+        return lab(python, asked.names)
+    return subprocess.run(
+        [python, "-m", f"vdmlite.course.{asked.job}", *asked.names]
+    ).returncode
+
+
+def environment(version: str, versions: str) -> str:
+    """Return the Python of an up-to-date environment, built if need be."""
+    base = interpreter(version)
+    name = ".venv" if not version and versions == "locked" else f".venv-{version}-{versions}"
+    folder = ROOT / name.replace("--", "-")
+    python = folder / ("Scripts/python.exe" if WINDOWS else "bin/python")
+    pins = requirements(versions)
+    texts = [(ROOT / f).read_text("utf-8") for f in ("pyproject.toml", *constraint_files(pins))]
+    exact = ask(base, "import sys; print(sys.version)")
+    stamp = hashlib.sha256("\n".join([*texts, *pins, exact]).encode()).hexdigest()
+    mark = folder / "vdmlite.stamp"
+    if python.exists() and mark.exists() and mark.read_text("utf-8") == stamp:
+        return str(python)
+    print(f"building the environment {folder.name} (once; about 1 GB)", flush=True)
+    started = time.monotonic()
+    uv = shutil.which("uv")
+    if uv:
+        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", base, folder], check=True)
+        install = [uv, "pip", "install", "--quiet", "--python", python]
+    else:
+        subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
+        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    subprocess.run([*install, "--editable", ".[dev]", *pins], check=True)
+    # Written last: an interrupted installation leaves no stamp and is begun anew.
+    mark.write_text(stamp, "utf-8")
+    print(f"done in {time.monotonic() - started:.0f} s", flush=True)
+    return str(python)
+
+
+def interpreter(version: str) -> str:
+    """Return the path of a Python of the version asked for, or of this one."""
+    if not version:
+        return sys.executable
+    for command in ([f"python{version}"], ["py", f"-{version}"], [sys.executable]):
+        try:
+            found = ask(*command, "import sys; print(*sys.version_info[:2], sep='.')")
+            if found == version:
+                return ask(*command, "import sys; print(sys.executable)")
+        except (OSError, subprocess.CalledProcessError):
+            continue
+    sys.exit(f"no Python {version} was found on this machine (looked for python{version})")
+
+
+def ask(*command_and_code: str) -> str:
+    """Return what a Python prints for a line of code."""
+    *command, code = command_and_code
+    output = subprocess.run([*command, "-c", code], check=True, capture_output=True, text=True)
+    return output.stdout.strip()
+
+
+def requirements(versions: str) -> list[str]:
+    """Return the arguments that pin what is installed."""
+    if versions == "locked":
+        return ["-c", "constraints.txt"]
+    if versions == "colab":
+        return ["-c", "constraints-colab.txt"]
+    if versions == "newest":
+        return ["--upgrade"]
+    return [f"jax=={versions}", f"jaxlib=={versions}"]
+
+
+def constraint_files(pins: list[str]) -> list[str]:
+    """Return the files among the arguments that pin."""
+    return [p for p in pins if p.endswith(".txt")]
+
+
+def lab(python: str, names: list[str]) -> int:
+    """Open JupyterLab on a lesson."""
+    wanted = (names or ["00"])[0]
+    found = sorted(ROOT.glob(f"lessons/{wanted}*.ipynb"))
+    if not found:
+        sys.exit(f"there is no lesson {wanted}")
+    page = found[0].relative_to(ROOT).as_posix()
+    return subprocess.run([python, "-m", "jupyterlab", page]).returncode
+
+
+def test(python: str, *, quick: bool) -> int:
+    """Run every stage of the tests, and print which of them passed."""
+    pytest = [python, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
+    notebooks = [*pytest, "--nbval-lax", "--nbval-cell-timeout", "600"]
+    if quick:
+        stages = {
+            "tests": [*pytest, "-m", "quick", "tests"],
+            "notebooks": [*notebooks, *some("lessons/02*"), *some("solutions/02*")],
+        }
+    else:
+        stages = {
+            "lint": [python, "-m", "ruff", "check", "."],
+            "format": [python, "-m", "ruff", "format", "--check", "."],
+            "spelling": [python, "-m", "codespell_lib", "."],
+            "types": [python, "-m", "basedpyright"],
+            "tests": [*pytest, "tests"],
+            "tests in double precision": [*pytest, "-m", "quick", "tests"],
+            "notebooks": [*notebooks, "lessons", "solutions"],
+        }
+    results = {}
+    for name, command in stages.items():
+        print(f"\n── {name}", flush=True)
+        started = time.monotonic()
+        env = {
+            **os.environ,
+            "VDMLITE_SIZE": "smoke",
+            "VDMLITE_STATIC": "1",
+            "MPLBACKEND": "agg",
+        }
+        if "double" in name:
+            env["JAX_ENABLE_X64"] = "1"
+        code = subprocess.run(command, env=env).returncode
+        results[name] = (code == 0, time.monotonic() - started)
+    print()
+    for name, (passed, seconds) in results.items():
+        print(f"{'passed' if passed else 'FAILED'}  {seconds:5.0f} s  {name}")
+    failures = sum(not passed for passed, _ in results.values())
+    print(f"stages: {len(results) - failures} passed, {failures} failed")
+    return 1 if failures else 0
+
+
+def some(pattern: str) -> list[str]:
+    """Return the notebooks that match a pattern."""
+    return [str(p) for p in sorted(ROOT.glob(pattern + ".ipynb"))]
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,157 @@
+"""What notebooks need at run time: size, claims, figures; and the rules of the build."""
+
+import json
+
+import matplotlib.pyplot as plt
+import pytest
+
+from vdmlite.course import build, claim, notebook, pick, show, size, slider
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What was displayed, as (data, metadata)."""
+    seen = []
+    monkeypatch.setattr(
+        "IPython.display.display", lambda data, metadata, raw: seen.append((data, metadata))
+    )
+    return seen
+
+
+def test_the_environment_decides_the_size(monkeypatch):
+    for word in notebook.SIZES:
+        monkeypatch.setenv("VDMLITE_SIZE", word)
+        assert size() == word
+    monkeypatch.delenv("VDMLITE_SIZE")
+    assert size() in ("laptop", "full")
+    monkeypatch.setenv("VDMLITE_SIZE", "huge")
+    with pytest.raises(ValueError, match="smoke, laptop, full, got 'huge'"):
+        size()
+
+
+def test_pick_falls_back_to_the_laptop(monkeypatch):
+    monkeypatch.setenv("VDMLITE_SIZE", "full")
+    assert pick(smoke=1, laptop=2) == 2
+    assert pick(smoke=1, laptop=2, full=3) == 3
+
+
+def test_claims_are_judged_and_reported(monkeypatch, tmp_path, capsys):
+    report = tmp_path / "claims.jsonl"
+    monkeypatch.setenv("VDMLITE_REPORT", str(report))
+    monkeypatch.setenv("VDMLITE_SIZE", "laptop")
+    claim("03", "small enough", 0.01, at_most=0.05)
+    claim("03", "large enough", 7, at_least=5, trained=True)
+    with pytest.raises(AssertionError, match=r"claim 03 fails: too large: 0\.06, not ≤ 0\.05"):
+        claim("03", "too large", 0.06, at_most=0.05)
+    with pytest.raises(AssertionError, match="not ≥ 5"):
+        claim("03", "too small", 4, at_least=5)
+    with pytest.raises(AssertionError, match="nan"):
+        claim("03", "no number", float("nan"), at_most=5)
+    rows = [json.loads(line) for line in report.read_text("utf-8").splitlines()]
+    assert [row["verdict"] for row in rows] == ["holds", "holds", "FAILS", "FAILS", "FAILS"]
+    assert "Claim 03 · small enough: 0.01 (pass mark ≤ 0.05) · holds" in capsys.readouterr().out
+
+
+def test_trained_claims_are_not_judged_at_smoke_size(monkeypatch, capsys):
+    monkeypatch.setenv("VDMLITE_SIZE", "smoke")
+    claim("05", "bits", 3.0, at_most=2.0, trained=True)
+    assert "not judged" in capsys.readouterr().out
+    with pytest.raises(AssertionError):
+        claim("05", "algebra", 3.0, at_most=2.0)
+
+
+@pytest.mark.parametrize("marks", [{}, {"at_most": 1, "at_least": 0}])
+def test_a_claim_has_one_mark(marks):
+    with pytest.raises(ValueError, match="one pass mark"):
+        claim("05", "bits", 3.0, **marks)
+
+
+def test_figures_carry_their_words(shown):
+    show(plt.figure(), "A blank page.")
+    ((data, metadata),) = shown
+    assert metadata == {"image/png": {"alt": "A blank page."}}
+    assert data["text/plain"] == "Figure: A blank page."
+    assert not plt.get_fignums()
+    with pytest.raises(ValueError, match="alternative text"):
+        show(plt.figure(), "  ")
+
+
+def test_animations_move(shown):
+    import base64
+    import io
+
+    from PIL import Image
+
+    def draw(value):
+        figure, ax = plt.subplots(figsize=(1, 1))
+        ax.bar([0], [value])
+        return figure
+
+    notebook.animate(draw, [1, 2, 3], "A bar that stays as high as its axis.")
+    picture = Image.open(io.BytesIO(base64.b64decode(shown[0][0]["image/gif"])))
+    assert picture.n_frames == 3
+
+
+def test_a_slider_is_a_still_where_pages_are_only_read(shown, monkeypatch):
+    monkeypatch.setenv("VDMLITE_STATIC", "1")
+    slider(lambda value: plt.figure(), -1.0, 3.0, "A page for each value.")
+    assert len(shown) == 1
+
+
+def test_a_slider_is_live_elsewhere(shown, monkeypatch):
+    monkeypatch.delenv("VDMLITE_STATIC", raising=False)
+    made = []
+    monkeypatch.setattr("ipywidgets.interact", lambda f, value: made.append((f, value)))
+    slider(lambda value: plt.figure(), -1.0, 3.0, "A page for each value.")
+    ((draw, bar),) = made
+    assert (bar.min, bar.value, bar.max) == (-1.0, 1.0, 3.0)
+    draw(0.5)
+    assert len(shown) == 1
+
+
+CELL = """\
+def f(x):
+    ### BEGIN SOLUTION half of x
+    half = x / 2
+    ### END SOLUTION
+    ### BEGIN SOLUTION a pair
+    a, b = half, x
+    ### END SOLUTION
+    ### BEGIN SOLUTION the sum
+    total = a + b
+    return total
+    ### END SOLUTION"""
+
+
+def test_blanks_stand_where_solutions_stood():
+    assert build.blanked(CELL, "9.9") == (
+        "def f(x):\n"
+        '    half = todo("9.9", "half of x")\n'
+        '    a, b = todo("9.9", "a pair")\n'
+        '    return todo("9.9", "the sum")'
+    )
+    assert "half = x / 2" in build.blanked(CELL, "9.9", only=1)
+    assert build.blanked(CELL, "9.9", only=1).count("todo") == 1
+    assert build.count_blanks(CELL) == 3
+    assert "###" not in build.solved(CELL)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "def f(x):\n    return x",
+        "def f(x):\n    ### BEGIN SOLUTION the end\n    return x",
+        "def f(x):\n    ### BEGIN SOLUTION a print\n    print(x)\n    ### END SOLUTION",
+    ],
+)
+def test_a_source_without_proper_blanks_is_refused(text):
+    with pytest.raises(ValueError, match=r"9\.9"):
+        build.blanked(text, "9.9")
+
+
+def test_files_are_written_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "page.txt"
+    build.write(path, "old")
+    with pytest.raises(UnicodeEncodeError):
+        build.write(path, "new \ud800")
+    assert path.read_text() == "old"

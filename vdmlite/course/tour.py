@@ -1,0 +1,130 @@
+"""The tour: the course in miniature, on real data, in about a minute: `python run.py`."""
+
+import time
+
+import jax
+import jax.numpy as jnp
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+from tqdm import tqdm
+
+from .. import VDM, bits_per_dim, data, evaluate, init, recipes, sample, train
+from ..viz import images, style
+from .build import ROOT
+from .notebook import pick
+
+FIGURES = ROOT / "build" / "tour"
+SHAPE = (8, 8, 1)
+
+
+def main() -> None:
+    """Train a VDM on the digits, measure it in bits per dimension, draw from it."""
+    matplotlib.use("agg")
+    style()
+    FIGURES.mkdir(parents=True, exist_ok=True)
+    started = time.monotonic()
+    digits = data.digits()
+    print(
+        "A variational diffusion model learns to remove noise from 1437 handwritten digits,\n"
+        "8×8 pixels of 17 grey levels; 360 others are kept to test it.\n"
+    )
+    model, curve = fit(digits, steps=pick(smoke=40, laptop=1500))
+    result = evaluate(model, digits.test, draws=pick(smoke=2, laptop=32), key=jax.random.key(1))
+    report(result, digits)
+    print("\nDrawing 64 digits, 200 steps each …", flush=True)
+    keys = jax.random.split(jax.random.key(2), 64)
+    steps = pick(smoke=10, laptop=200)
+    drawn = jax.jit(jax.vmap(lambda k: sample(model, steps, key=k)))(keys)
+    save(curve, digits, np.asarray(drawn), film(model, steps, key=jax.random.key(3)))
+    print(f"\nDone in {time.monotonic() - started:.0f} s. The figures are in build/tour.")
+    print("Next: `python run.py lab` opens the first lesson in JupyterLab.")
+
+
+def fit(digits: data.Images, steps: int) -> tuple[VDM, list[float]]:
+    """Train; return the averaged model and the bits per dimension of each step's batch."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(2e-3, steps), b2=0.99)
+    key = jax.random.key(0)
+    state = init(recipes.digits(key=key), optimiser)
+    curve = []
+    bar = tqdm(range(steps), desc="training", unit=" steps", ncols=80, disable=None)
+    stream = train(optimiser, state, data.batches(digits.train, 128, key=key), key=key)
+    for step, (state, terms) in zip(bar, stream, strict=False):  # noqa: B007  the last is kept
+        curve.append(float(bits_per_dim(terms.loss, SHAPE)))
+        if step % 20 == 0:
+            bar.set_postfix_str(f"{np.mean(curve[-100:]):.2f} bits/dim", refresh=False)
+    return state.average, curve
+
+
+def report(result, digits: data.Images) -> None:
+    """Print the bound on the test digits, term by term, beside two baselines."""
+
+    def bits(nats) -> float:
+        return float(bits_per_dim(nats, SHAPE))
+
+    print("\nThe price of a test digit, in bits per dimension (lower is better)")
+    print("  of the model's bound              ± Monte-Carlo error")
+    for name in ("prior", "reconstruction", "diffusion"):
+        mean, error = getattr(result.mean, name), getattr(result.error, name)
+        print(f"    {name:<28}{bits(mean):8.4f} ± {bits(error):.4f}")
+    print(f"    {'together':<28}{bits(result.mean.loss):8.4f} ± {bits(result.loss_error):.4f}")
+    print("  and of simpler descriptions")
+    print(f"    {'all levels equally likely':<28}{np.log2(digits.levels):8.4f}")
+    print(f"    {'each pixel by itself':<28}{pixelwise(digits):8.4f}")
+
+
+def pixelwise(digits: data.Images) -> float:
+    """Return the test bits/dim of independent pixels, their levels counted, plus one each."""
+    levels = np.arange(digits.levels)
+    counts = (digits.train[..., None] == levels).sum(0) + 1
+    log_p = np.log2(counts / counts.sum(-1, keepdims=True))
+    shown = np.broadcast_to(log_p, (len(digits.test), *log_p.shape))
+    picked = np.take_along_axis(shown, digits.test[..., None].astype(int), -1)
+    return float(-picked.mean())
+
+
+def film(model: VDM, steps: int, *, key) -> np.ndarray:
+    """Return eight digits on their way from noise: shape (8, 8, height, width, 1), in 0 … 1."""
+    first_key, *step_keys = jax.random.split(key, steps + 1)
+    walk = jax.jit(
+        jax.vmap(lambda z, s, t, k: model.reverse(z, s, t).sample(key=k), (0, None, None, 0))
+    )
+    z = jax.vmap(lambda k: model.prior.sample(key=k))(jax.random.split(first_key, 8))
+    times, frames = np.linspace(1, 0, steps + 1), []
+    shown = set(np.linspace(0, steps, 8).astype(int).tolist())
+    for i in range(steps + 1):
+        if i in shown:
+            frames.append(np.clip((np.asarray(z) + 1) / 2, 0, 1))
+        if i < steps:
+            s, t = jnp.asarray(times[i + 1]), jnp.asarray(times[i])
+            z = walk(z, s, t, jax.random.split(step_keys[i], 8))
+    return np.stack(frames, axis=1)
+
+
+def save(
+    curve: list[float], digits: data.Images, drawn: np.ndarray, frames: np.ndarray
+) -> None:
+    """Write the figures, each under a name that says what it shows."""
+    figure, ax = plt.subplots(figsize=(6, 3))
+    width = min(50, len(curve))
+    smooth = np.convolve(curve, np.ones(width) / width, "valid")
+    ax.plot(np.arange(len(smooth)) + width, smooth, label="model, mean of 50 batches")
+    ax.axhline(np.log2(digits.levels), color="0.5", linestyle=":", label="all levels alike")
+    ax.axhline(pixelwise(digits), color="0.3", linestyle="--", label="each pixel by itself")
+    ax.set(xlabel="step", ylabel="bits per dimension", ylim=(1.5, None))
+    ax.legend()
+    figure.savefig(FIGURES / "training.png", dpi=120)
+    plt.close(figure)
+
+    figure, axes = plt.subplots(1, 3, figsize=(10, 3.4))
+    images(axes[0], digits.train[:64], levels=17, title="real digits")
+    strips = frames.reshape(-1, *SHAPE)
+    images(axes[1], strips, levels=2, title="from noise to a digit")
+    images(axes[2], drawn, levels=17, title="digits the model drew")
+    figure.savefig(FIGURES / "digits.png", dpi=120)
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    main()
