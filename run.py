@@ -87,14 +87,19 @@ def interpreter(version: str) -> str:
     """Return the path of a Python of the version asked for, or of this one."""
     if not version:
         return sys.executable
-    for command in ([f"python{version}"], ["py", f"-{version}"], [sys.executable]):
+    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    kept = sorted(pyenv.glob(f"{version}.*/bin/python"))
+    commands = [[f"python{version}"], ["py", f"-{version}"], [sys.executable]]
+    for command in [*commands, *([str(path)] for path in kept)]:
         try:
             found = ask(*command, "import sys; print(*sys.version_info[:2], sep='.')")
             if found == version:
                 return ask(*command, "import sys; print(sys.executable)")
         except (OSError, subprocess.CalledProcessError):
             continue
-    sys.exit(f"no Python {version} was found on this machine (looked for python{version})")
+    sys.exit(
+        f"no Python {version} was found (looked for python{version}, py -{version}, pyenv)"
+    )
 
 
 def ask(*command_and_code: str) -> str:
@@ -136,7 +141,8 @@ def test(python: str, *, quick: bool) -> int:
     notebooks = [*pytest, "--nbval-lax", "--nbval-cell-timeout", "600"]
     if quick:
         stages = {
-            "tests": [*pytest, "-m", "quick", "tests"],
+            # Other versions warn of other things: that is not for us to mend.
+            "tests": [*pytest, "-W", "default", "-m", "quick", "tests"],
             "notebooks": [*notebooks, *some("lessons/02*"), *some("solutions/02*")],
         }
     else:

@@ -194,8 +194,8 @@ def mutate(tree: ast.AST, node: ast.AST, change: int, names: list[str]) -> bool:
             node.ops[0] = SWAPS[type(node.ops[0])]()
         case ast.UnaryOp(op=ast.USub()):
             return replace(tree, node, node.operand)
-        case ast.Constant() if type(node.value) in (int, float):
-            node.value = node.value + 1
+        case ast.Constant(value=int() | float() as value):
+            node.value = value + 1
         case ast.Call() if len(node.args) >= 2:
             node.args[0], node.args[1] = node.args[1], node.args[0]
         case ast.Name(id=name) if name in names and len(names) > 1:

@@ -12,7 +12,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from ._types import Key, Scalar, ScalarLike
+from ._types import AnyArray, Key, Scalar, ScalarLike
 from .gaussian import kl
 from .model import VDM
 from .process import marginal
@@ -40,7 +40,7 @@ def prior_loss(vdm: VDM, x: Float[Array, "*shape"]) -> Scalar:
     return kl(marginal(x, vdm.schedule(1.0)), vdm.prior)
 
 
-def reconstruction_loss(vdm: VDM, data: Num[Array, "*shape"], *, key: Key) -> Scalar:
+def reconstruction_loss(vdm: VDM, data: Num[AnyArray, "*shape"], *, key: Key) -> Scalar:
     """Return −log p(data | z_0) for one z_0 ~ q(z_0 | x): what is lost at the clean end."""
     gamma_0 = vdm.schedule(0.0)
     z_0 = marginal(vdm.decoder.embed(data), gamma_0).sample(key=key)
@@ -79,7 +79,7 @@ def _squared_error(vdm: VDM, x: Float[Array, "*shape"], gamma_t: Scalar, key: Ke
 
 def vlb(
     vdm: VDM,
-    data: Num[Array, "*shape"],
+    data: Num[AnyArray, "*shape"],
     t: ScalarLike,
     *,
     steps: int | None = None,
@@ -115,7 +115,7 @@ def spread_times(n: int, *, key: Key) -> Float[Array, " n"]:
 
 
 def batch_vlb(
-    vdm: VDM, data: Num[Array, " n *shape"], *, steps: int | None = None, key: Key
+    vdm: VDM, data: Num[AnyArray, " n *shape"], *, steps: int | None = None, key: Key
 ) -> VLB:
     """Return one draw of the bound for each example of a batch, times spread over the batch.
 
@@ -151,7 +151,7 @@ class Evaluation(eqx.Module):
 
 def evaluate(
     vdm: VDM,
-    data: Num[np.ndarray, " n *shape"],
+    data: Num[AnyArray, " n *shape"],
     *,
     steps: int | None = None,
     draws: int = 8,

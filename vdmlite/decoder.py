@@ -10,9 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Int, Num
+from jaxtyping import Array, Float, Int, Num
 
-from ._types import Key, Scalar, ScalarLike, is_concrete
+from ._types import AnyArray, Key, Scalar, ScalarLike, is_concrete
 from .gaussian import Gaussian
 from .process import alpha, snr
 
@@ -25,12 +25,12 @@ class AbstractDecoder(eqx.Module):
         """Raise ValueError if values that can be seen are no data for this decoder."""
 
     @abstractmethod
-    def embed(self, data: Num[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+    def embed(self, data: Num[AnyArray, "*shape"]) -> Float[Array, "*shape"]:
         """Return x, the data as real numbers."""
 
     @abstractmethod
     def log_prob(
-        self, data: Num[Array, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
+        self, data: Num[AnyArray, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
     ) -> Scalar:
         """Return log p(data | z_0) in nats, summed over all dimensions."""
 
@@ -86,12 +86,12 @@ class LevelDecoder(AbstractDecoder):
                     f"levels must lie in 0 … {self.levels - 1}, got values from {low} to {high}"
                 )
 
-    def embed(self, data: Int[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+    def embed(self, data: Int[AnyArray, "*shape"]) -> Float[Array, "*shape"]:
         """Return the centre of each pixel's level, in (−1, 1)."""
         return level_values(self.levels)[jnp.asarray(data)]
 
     def log_prob(
-        self, data: Int[Array, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
+        self, data: Int[AnyArray, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
     ) -> Scalar:
         """Return log p(data | z_0) in nats, summed over all pixels."""
         log_p = jax.nn.log_softmax(level_logits(z_0, gamma_0, self.levels))
@@ -120,15 +120,15 @@ class GaussianDecoder(AbstractDecoder):
             bad = np.asarray(data)[~np.isfinite(data)]
             raise ValueError(f"data must be finite, got {bad.size} such values as {bad[0]}")
 
-    def embed(self, data: Float[ArrayLike, "*shape"]) -> Float[Array, "*shape"]:
+    def embed(self, data: Float[AnyArray, "*shape"]) -> Float[Array, "*shape"]:
         """Return the data unchanged."""
         return jnp.asarray(data)
 
     def log_prob(
-        self, data: Float[Array, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
+        self, data: Float[AnyArray, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
     ) -> Scalar:
         """Return log p(data | z_0) in nats, summed over all dimensions."""
-        return self._gaussian(z_0, gamma_0).log_prob(data)
+        return self._gaussian(z_0, gamma_0).log_prob(jnp.asarray(data))
 
     def sample(
         self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike, *, key: Key

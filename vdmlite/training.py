@@ -11,9 +11,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
-from jaxtyping import Array, ArrayLike, Int, Num
+from jaxtyping import Array, Int, Num
 
-from ._types import Key
+from ._types import AnyArray, Key
 from .bound import VLB, batch_vlb
 from .model import VDM
 
@@ -40,7 +40,7 @@ def init(vdm: VDM, optimiser: optax.GradientTransformation) -> TrainState:
 def train_step(
     optimiser: optax.GradientTransformation,
     state: TrainState,
-    batch: Num[ArrayLike, " n *shape"],
+    batch: Num[AnyArray, " n *shape"],
     *,
     steps: int | None = None,
     decay: float = 0.999,
@@ -75,7 +75,7 @@ def train_step(
 def train(
     optimiser: optax.GradientTransformation,
     state: TrainState,
-    batches: Iterable[Num[np.ndarray, " n *shape"]],
+    batches: Iterable[Num[AnyArray, " n *shape"]],
     *,
     steps: int | None = None,
     decay: float = 0.999,
