@@ -44,7 +44,11 @@ def main() -> int:
     if asked.names and asked.job in ("tour", "test"):
         parser.error(f"{asked.job} takes no names, got {' '.join(asked.names)}")
     os.chdir(ROOT)
-    python = environment(asked.python, asked.versions)
+    try:
+        python = environment(asked.python, asked.versions)
+    except subprocess.CalledProcessError as error:
+        print(f"the environment could not be built: {error}\nIs there a network? Run it again.")
+        return 1
     if asked.job == "test":
         return test(python, quick=asked.quick)
     if asked.job == "lab":

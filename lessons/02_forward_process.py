@@ -23,7 +23,7 @@ from vdmlite.viz import LINES, points
 
 # In double precision, so that "equal" can mean equal to many digits.
 jax.config.update("jax_enable_x64", True)
-key = jax.random.key(2)
+data_key, noise_key, walk_key = jax.random.split(jax.random.key(2), 3)
 
 # %% [markdown]
 # ## Shrink and add
@@ -70,8 +70,8 @@ show(
 # Here is a cloud of points with two arms, the *moons*, at five noise levels.
 
 # %%
-x = jnp.asarray(data.sample(data.moons(), 1500, key=key))
-eps = jax.random.normal(key, x.shape)
+x = jnp.asarray(data.sample(data.moons(), 1500, key=data_key))
+eps = jax.random.normal(noise_key, x.shape)
 
 levels = (-8.0, -4.0, -2.0, 0.0, 4.0)
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.7))
@@ -134,7 +134,7 @@ def step(z, gammas_and_key):
     return move(z, jax.random.split(step_key, walkers)), None
 
 
-first_key, *step_keys = jax.random.split(key, steps + 1)
+first_key, *step_keys = jax.random.split(walk_key, steps + 1)
 z = jax.vmap(lambda k: process.marginal(jnp.asarray(start), path[0]).sample(key=k))(
     jax.random.split(first_key, walkers)
 )

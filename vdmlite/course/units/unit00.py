@@ -1,0 +1,56 @@
+"""Built from solutions/00_start_here.py. Do not edit."""
+
+
+import jax
+import jax.numpy as jnp
+
+from vdmlite.course import check, hint, solution, todo
+
+
+from vdmlite.course import exercise
+
+
+def standardise(x, mean, std):
+    """Return x in standard deviations from the mean."""
+    return (x - mean) / std
+
+
+exercise(
+    "0.1",
+    standardise,
+    inputs=lambda key: (
+        3 * jax.random.normal(key, (4,)),
+        jax.random.uniform(key, minval=0.5, maxval=2.0),
+        jax.random.uniform(jax.random.fold_in(key, 1), minval=1.5, maxval=3.0),
+    ),
+    hints=[
+        "First take the mean away, then divide.",
+        "Mind the brackets: in x − mean / std only the mean would be divided.",
+    ],
+    slips=[
+        (
+            "(x - mean) / std",
+            "x - mean / std",
+            "Only the mean is divided by std: put brackets around the difference.",
+        ),
+        (
+            "(x - mean) / std",
+            "(mean - x) / std",
+            "The sign is turned: entries above the mean should come out positive.",
+        ),
+        (
+            "/ std",
+            "/ std**2",
+            "You divided by the variance; a standard deviation is its square root.",
+        ),
+    ],
+    laws=[
+        (
+            "two widths above the mean is 2",
+            lambda f: (
+                f(jnp.asarray(5.0), jnp.asarray(3.0), jnp.asarray(1.0)),
+                jnp.asarray(2.0),
+            ),
+        )
+    ],
+)
