@@ -194,10 +194,8 @@ def judge(exercise: Exercise, scope: dict[str, Any]) -> str:
     if not callable(answer):
         _not_yet(exercise, f"it should be a function, but it is {answer!r}")
     _check_arity(exercise, answer)
-    results = []
     draws = exercise.draws()
-    for args in draws:
-        results.append(_run(exercise, answer, args))
+    results = [_captured(exercise, answer, args) for args in draws]
     expected = [exercise.solve(*args) for args in draws]
     for stage in (_shape_complaint, _value_complaint):
         for args, got, want in zip(draws, results, expected, strict=True):
@@ -230,12 +228,8 @@ def _check_arity(exercise: Exercise, answer: Callable) -> None:
         _not_yet(exercise, f"it should take ({', '.join(wanted)}), but takes ({got})")
 
 
-def _run(exercise: Exercise, answer: Callable, args: tuple) -> Any:
-    """Return answer(*args); its own errors become a complaint with the student's line."""
-    return _captured(exercise, answer, args)
-
-
 def _captured(exercise: Exercise, function: Callable, args: tuple) -> Any:
+    """Return function(*args), quietly; an error becomes a complaint with the line it is in."""
     quiet = io.StringIO()
     try:
         with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
