@@ -6,6 +6,7 @@ single examples (`jax.vmap` makes batches), noise levels are γ = −log SNR, lo
 
 from . import data as data
 from . import nn as nn
+from . import recipes as recipes
 from .bound import VLB as VLB
 from .bound import Evaluation as Evaluation
 from .bound import batch_vlb as batch_vlb

@@ -48,8 +48,10 @@ class LearnedLinear(AbstractSchedule):
 
     def __init__(self, gamma_min: float = -13.3, gamma_max: float = 5.0):
         _check_range(gamma_min, gamma_max)
-        self.start = jnp.asarray(float(gamma_min))
-        self.width = jnp.asarray(float(gamma_max - gamma_min))
+        # With a dtype given the arrays are strongly typed; weak ones would change type in the
+        # first updates, and every compiled function with them.
+        self.start = jnp.asarray(gamma_min, jnp.result_type(float))
+        self.width = jnp.asarray(gamma_max - gamma_min, jnp.result_type(float))
 
     def __call__(self, t: ScalarLike) -> Scalar:
         """Return γ(t)."""

@@ -1,0 +1,477 @@
+# %% [markdown]
+# # 05 · Continuous time
+#
+# *A minute on 2 CPU cores · after lesson 04 · VDM §4.1, §5 and appendix I.1 · files `bound.py`, `training.py`*
+#
+# **The idea.** The more steps the way from noise to data has, the cheaper the description. So take infinitely many: the
+# sum over steps becomes one integral over γ, and a random point of it is all that training needs.
+#
+# **After this lesson you can**
+# - say why more steps never hurt, with one picture;
+# - write the diffusion loss as an integral over γ, and estimate it without bias from random times;
+# - spread those times so that the estimate shakes less, and say when that pays;
+# - train a model of handwritten digits and state, with an error bar, how many bits a pixel costs it.
+
+# %%
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+
+import vdmlite
+from vdmlite import data, recipes
+from vdmlite.course import claim, pick, show
+from vdmlite.viz import COLORS, images, panels
+
+# This lesson trains, so JAX stays in single precision; the exact sums below are NumPy's, in double.
+key = jax.random.key(5)
+
+# %% [markdown]
+# ## What a step costs
+#
+# Lesson 03 wrote the *diffusion loss* with $T$ steps as a sum of Kullback–Leibler divergences, one a step, and each is a
+# difference of two signal-to-noise ratios times a squared error. From noise level $t$ down to the cleaner $s$:
+#
+# $$ \tfrac12\, \bigl(\mathrm{SNR}_s - \mathrm{SNR}_t\bigr)\; \mathbb E\,\lVert x - \hat x(z_t) \rVert^2 . $$
+#
+# Width times height: the cost of a step is half the area of a rectangle. Its width is the stretch of SNR that the step
+# covers. Its height is the error of the guess made *at the noisy end*, $z_t$, where the step begins.
+#
+# Call the error $f$, as a function of $u = \mathrm{SNR}$. For the best possible guess $f$ can only fall as $u$ grows:
+# whoever holds a cleaner latent may always add noise to it and guess from that. For Gaussian data of standard deviation
+# $s$ (and the exact denoiser) $f(u) = s^2/(1 + s^2 u)$ for every dimension. We take one dimension and $s = \tfrac12$.
+#
+# ## The key picture
+
+
+# %%
+def f(u, s=0.5):
+    """The squared error of the best guess of x at signal-to-noise ratio u."""
+    return s**2 / (1 + s**2 * u)
+
+
+def staircase(gammas):
+    """Half the area of the stairs over the noise levels given, from clean to noisy."""
+    u = np.exp(-gammas)
+    return 0.5 * np.sum((u[:-1] - u[1:]) * f(u[1:]))
+
+
+def area(low, high, s=0.5):
+    """Half the area under f, by hand: the integral of s²/(1 + s²u) is log(1 + s²u)."""
+    return 0.5 * (np.log1p(s**2 * np.exp(-low)) - np.log1p(s**2 * np.exp(-high)))
+
+
+figure, axes = panels(3, width=3.7, height=3.2)
+line = np.linspace(np.exp(-3.0), np.exp(3.0), 400)
+for ax, T in zip(axes, (2, 4, 16), strict=True):
+    gammas = np.linspace(-3, 3, T + 1)
+    u = np.exp(-gammas)
+    for right, left in zip(u[:-1], u[1:], strict=True):
+        inside = np.linspace(left, right, 100)
+        ax.fill_between(inside, f(inside), f(left), color="0.8")
+        ax.plot(
+            [left, left, right, right], [0, f(left), f(left), 0], color=COLORS[1], ls="-", lw=1
+        )
+    ax.plot(line, f(line), color=COLORS[0], ls="-", lw=2)
+    cost, exact = staircase(gammas), area(-3, 3)
+    ax.set(xlabel="u = SNR", ylim=(0, 0.26), title=f"T = {T}: {cost:.3f} nats")
+axes[0].set_ylabel("squared error f(u)")
+axes[0].annotate("grey: the excess", (5, 0.18), (6.5, 0.225), arrowprops={"arrowstyle": "-"})
+axes[0].annotate("the curve f", (12, f(12.0)), (10, 0.115), arrowprops={"arrowstyle": "-"})
+print(f"half the area under the curve itself: {exact:.3f} nats")
+show(
+    figure,
+    "A falling curve, the error against SNR, under a staircase of 2, 4 and 16 stairs. Each stair is as "
+    "high as the curve at its left end, so the staircase lies above the curve; the grey excess "
+    "between them shrinks from panel to panel.",
+)
+
+# %% [markdown]
+# The diffusion loss is half the area of the staircase. A stair is as high as the curve at its left end, where the step
+# begins, and keeps that height to the right end although the curve falls: *a long step pays as if nothing could be
+# learned on the way.* Cut a stair in two, and the right half gets lower. The left half stays. So to cut is to save, always,
+# and what the staircase comes down to is the curve.
+#
+# That argument needs $f$ to fall. It does for the best guess; for a trained network it is a good habit, not a law. And it
+# needs stairs that are *cut*: from 16 steps to 32, say. From 16 to 17 all edges move, so there we look instead of arguing.
+#
+# Now the real range of γ, from −13.3 to 5, in even steps.
+
+# %%
+low, high = -13.3, 5.0
+limit = area(low, high)
+print("        T    L_T in nats    above the limit")
+for T in (4, 10, 100, 1000, 10_000):
+    L = staircase(np.linspace(low, high, T + 1))
+    print(f"{T:9,d}   {L:12.6f}   {L - limit:12.6f}")
+print(f"        ∞   {limit:12.6f}")
+
+chain = [*range(1, 1001), 10_000, 100_000, 1_000_000]
+sums = np.array([staircase(np.linspace(low, high, T + 1)) for T in chain])
+claim(
+    "05",
+    "smallest fall of L_T along T = 1, 2, 3 … 1000, 10⁴, 10⁵, 10⁶ (nats)",
+    -np.diff(sums).max(),
+    at_least=0,
+)
+claim(
+    "05",
+    "what 10,000 steps cost more than infinitely many (nats)",
+    staircase(np.linspace(low, high, 10_001)) - limit,
+    at_most=0.01,
+)
+
+# %% [markdown]
+# From $T = 100$ on, the last column falls about tenfold when $T$ grows tenfold. The excess is made of small triangles: cut
+# them, and you have ten times as many, each a hundredth of the size. A model with $T = 1000$ steps has no deep reason to stop there. Let us not stop at all.
+#
+# ## One integral
+#
+# With infinitely many steps the stairs become the curve: $L_\infty = \tfrac12 \int f(u)\, du$, from the smallest SNR to the
+# largest. Two substitutions make it beautiful. First $u = e^{-\gamma}$, so $|du| = e^{-\gamma} |d\gamma| = \mathrm{SNR}\,|d\gamma|$.
+# Then from lesson 04, $\mathrm{SNR} \cdot \lVert x - \hat x \rVert^2 = \lVert \varepsilon - \hat\varepsilon \rVert^2$. Together:
+#
+# $$ L_\infty = \frac12 \int_{\gamma_0}^{\gamma_1} \mathbb E\, \lVert \varepsilon - \hat\varepsilon(z_\gamma;\, \gamma) \rVert^2\; d\gamma . $$
+#
+# Look at what is *not* in it: no steps, no time, no schedule. How γ runs from $\gamma_0$ to $\gamma_1$ leaves no trace; only the
+# two ends do. (Lesson 06 takes that at its word.) For our Gaussian the error of the noise is
+# $m(\gamma) = s^2 e^{-\gamma}/(1 + s^2 e^{-\gamma})$: near 1 where the data is almost clean and nobody can see the noise, near 0 where the
+# latent is almost all noise.
+
+# %%
+gammas = np.linspace(low, high, 10_001)
+m = np.exp(-gammas) * f(np.exp(-gammas))
+print(f"½ ∫ m(γ) dγ by the trapezoid rule  {0.5 * np.trapezoid(m, gammas):.6f}")
+print(f"half the area under f, by hand      {limit:.6f}")
+
+# %% [markdown]
+# ## A random time is enough
+#
+# A network's error can't be integrated by hand, and need not be. Let time be uniform, $t \sim U(0, 1)$, and substitute
+# once more, $d\gamma = \gamma'(t)\, dt$. An integral over $(0, 1)$ is a mean over a uniform $t$:
+#
+# $$ L_\infty = \mathbb E_{t,\, \varepsilon} \Bigl[ \tfrac12\, \gamma'(t)\, \lVert \varepsilon - \hat\varepsilon(z_t;\, \gamma_t) \rVert^2 \Bigr]. $$
+#
+# So one random $t$ and one random ε give an estimate that is right on average: *unbiased*. Here it is in six lines.
+
+# %%
+schedule = vdmlite.FixedLinear(low, high)
+
+
+def one_draw(denoiser, x, t, key):
+    """One draw of the diffusion loss with infinitely many steps."""
+    gamma, slope = jax.value_and_grad(schedule)(t)  # γ(t) and γ′(t)
+    noise_key, _ = jax.random.split(key)  # the second half is for networks with dropout
+    eps = jax.random.normal(noise_key, x.shape)
+    z = jnp.sqrt(jax.nn.sigmoid(-gamma)) * x + jnp.sqrt(jax.nn.sigmoid(gamma)) * eps
+    return 0.5 * slope * jnp.sum((eps - denoiser(z, gamma).eps) ** 2)
+
+
+bell = vdmlite.Gaussian(jnp.zeros(1), jnp.asarray(0.5))
+exact_denoiser = vdmlite.GaussianDenoiser(bell)
+vdm = vdmlite.VDM(schedule, exact_denoiser, vdmlite.GaussianDecoder(), (1,))
+
+n = pick(smoke=20_000, laptop=200_000)
+t_key, x_key, eps_key = jax.random.split(key, 3)
+t = jax.random.uniform(t_key, (n,))
+x = jax.vmap(lambda k: bell.sample(key=k))(jax.random.split(x_key, n))
+keys = jax.random.split(eps_key, n)
+
+ours = jax.jit(jax.vmap(lambda x, t, k: one_draw(exact_denoiser, x, t, k)))(x, t, keys)
+theirs = jax.jit(jax.vmap(lambda x, t, k: vdmlite.continuous_diffusion_loss(vdm, x, t, key=k)))(
+    x, t, keys
+)
+np.testing.assert_allclose(ours, theirs, rtol=1e-3, atol=1e-4)
+error = ours.std() / np.sqrt(n)
+print(f"mean of {n:,} draws  {ours.mean():.2f} ± {error:.2f} nats; the integral is {limit:.2f}")
+print(f"one draw alone        ± {ours.std():.0f}")
+assert abs(float(ours.mean()) - limit) < 5 * error
+
+# %% [markdown]
+# Right on average, and wild one by one: a single draw typically misses by more than the value itself. Training averages over
+# batches, and every bit of that shaking that can be avoided makes its gradient better. Some of it can be avoided for
+# nothing.
+#
+# ## Spread the times
+#
+# Why does a draw shake? Because of ε, because of $x$, and because of $t$: a clean latent costs much, a noisy one nearly
+# nothing. A batch of 64 with independent times may by bad luck get 40 of the costly ones. So don't leave it to luck. Draw
+# *one* uniform number $u$ and lay out the batch like the teeth of a comb:
+#
+# $$ t_i = \bigl(u + i/n\bigr) \bmod 1, \qquad i = 0, \dots, n - 1. $$
+#
+# Each $t_i$ by itself is still uniform, so the estimate stays unbiased. Together they cover $(0, 1)$ evenly. This is
+# *low-discrepancy sampling*.
+
+
+# %%
+def comb(n, key):
+    return (jax.random.uniform(key) + jnp.arange(n) / n) % 1.0
+
+
+np.testing.assert_allclose(comb(64, key), vdmlite.spread_times(64, key=key))
+
+
+def losses(mixture, shape, times, key):
+    """The diffusion loss under the exact denoiser: a fresh example and noise at each time of each batch."""
+    denoiser = vdmlite.MixtureDenoiser(mixture)
+    vdm = vdmlite.VDM(
+        vdmlite.FixedLinear(-8.0, 5.0), denoiser, vdmlite.GaussianDecoder(), shape
+    )
+
+    def draw(t, key):
+        x_key, eps_key = jax.random.split(key)
+        return vdmlite.continuous_diffusion_loss(vdm, mixture.sample(key=x_key), t, key=eps_key)
+
+    def batch(times_and_key):
+        times, key = times_and_key
+        return jax.vmap(draw)(times, jax.random.split(key, len(times)))
+
+    return jax.lax.map(batch, (times, jax.random.split(key, len(times))))  # batch after batch
+
+
+count = pick(smoke=200, laptop=1000)
+loose_key, comb_key, single_key = jax.random.split(jax.random.key(0), 3)
+loose_times = jax.random.uniform(loose_key, (count, 64))
+comb_times = jax.vmap(lambda k: comb(64, k))(jax.random.split(comb_key, count))
+equal_times = jnp.broadcast_to(jax.random.uniform(single_key, (count, 1)), (count, 64))
+
+# %% [markdown]
+# How much does the comb help? It depends on what share of the shaking is due to $t$; the rest, from ε and $x$, it cannot
+# touch. So we measure that share as well. Three data sets, each a mixture of Gaussians whose exact denoiser we have: the
+# moons in the plane, and mixtures around 50 handwritten digits, shrunk to 4×4 pixels and in full, 8×8.
+
+# %%
+digits = data.digits()
+centres = jnp.asarray(2 * (digits.train[:50] + 0.5) / 17 - 1, jnp.float32)
+small = centres.reshape(50, 4, 2, 4, 2, 1).mean((2, 4))
+
+
+def around(means):
+    return vdmlite.Mixture(jnp.full(50, 1 / 50), means, jnp.full(50, 0.1))
+
+
+print("data              D   share of t   promised   measured ratio of variances")
+for name, mixture, shape in (
+    ("moons", data.moons(), (2,)),
+    ("digits 4×4", around(small), (4, 4, 1)),
+    ("digits 8×8", around(centres), (8, 8, 1)),
+):
+    run = jax.jit(
+        lambda times, key, mixture=mixture, shape=shape: losses(mixture, shape, times, key)
+    )
+    loose = np.asarray(run(loose_times, loose_key).mean(1))
+    even = np.asarray(run(comb_times, comb_key).mean(1))
+    ratio = loose.var(ddof=1) / even.var(ddof=1)
+    # A sample variance of n batches is known to a fraction √(2/(n − 1)); two of them make the ratio.
+    ratio_error = ratio * np.sqrt(4 / (count - 1))
+    # Batches of 64 draws at one time: what varies within them is not due to t.
+    at_one_time = np.asarray(run(equal_times, single_key))
+    within = at_one_time.var(1, ddof=1).mean()
+    of_t = at_one_time.mean(1).var(ddof=1) - within / 64
+    share = of_t / (of_t + within)
+    D = int(np.prod(shape))
+    print(
+        f"{name:12s}  {D:5d}   {share:9.0%}   {1 / (1 - share):9.1f}   {ratio:8.1f} ± {ratio_error:.1f}"
+    )
+
+claim(
+    "05",
+    "spread times cut the variance of a batch's loss, 64-dimensional mixture (ratio)",
+    ratio,
+    at_least=5,
+)
+
+# %%
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.2), width_ratios=(1.3, 1))
+for row in range(4):
+    loose_t = jax.random.uniform(jax.random.key(row), (16,))
+    even_t = vdmlite.spread_times(16, key=jax.random.key(row))
+    left.plot(loose_t, np.full(16, 5.0 + row), "x", color=COLORS[1], ls="")
+    left.plot(even_t, np.full(16, 0.0 + row), "o", color=COLORS[0], ls="", ms=4)
+left.set(xlabel="t", yticks=(1.5, 6.5), yticklabels=("spread", "independent"), xlim=(0, 1))
+left.set_title("four batches of 16 times each")
+bins = np.linspace(loose.min(), loose.max(), 40)
+right.hist(loose, bins, color=COLORS[1], histtype="step", ls="--", lw=1.5, label="independent")
+right.hist(even, bins, color=COLORS[0], alpha=0.6, label="spread")
+right.set(
+    xlabel="a batch's mean loss (nats)", ylabel="batches", title="digits 8×8, batches of 64"
+)
+right.legend()
+show(
+    figure,
+    "Left: four rows of independent times, clumped and gappy, above four rows of evenly spaced times, each "
+    "row shifted by its own amount. Right: histograms of the batch mean; that of spread times is a narrow "
+    "peak within the broad hill of independent times.",
+)
+
+# %% [markdown]
+# The ratio comes near to what the share promises, $1/(1 - \text{share})$, the ratio if nothing due to $t$ were left. (A
+# little is left: as $u$ grows, the last tooth drops off the cheap end of the range and comes back in at the dear one.) In
+# the plane the comb is a modest gain; in 64 dimensions it is a large one, and images have thousands.
+#
+# You can see why on the back of an envelope. Say that on a fraction $p$ of the range of γ the noise is lost in the data, so
+# that $\lVert \varepsilon - \hat\varepsilon \rVert^2 \approx \lVert \varepsilon \rVert^2$, with mean $D$ and variance $2D$, and that elsewhere it is 0. The
+# variance due to $t$ is $D^2 p(1 - p)$, that due to ε is $p \cdot 2D$. The ratio of the whole to the second is
+# $1 + D(1 - p)/2$: less than 2 in the plane whatever we do, and growing with the dimension.
+#
+# ## A first taste of real data
+#
+# Enough of toys. scikit-learn ships 1797 scans of handwritten digits, 8×8 pixels of 17 grey levels (0 to 16). We keep 360
+# for testing and train on the others. `recipes.digits` is a small convolutional network with 32 thousand weights; each
+# step of training draws a batch of images, *one* time for each image off the comb, one noise, and descends the bound.
+#
+# The bound counts nats for a whole image. To compare models and image sizes one divides: **bits per dimension** are nats
+# divided by $D \ln 2$, the bits that one pixel costs. First, what do models cost that know very little?
+
+# %%
+levels = digits.levels
+print(f"every level equally likely      {np.log2(levels):.2f} bits per dimension")
+
+counts = (
+    np.stack([(digits.train == k).sum(0) for k in range(levels)], -1) + 1
+)  # one more of each: none is 0
+frequency = counts / counts.sum(-1, keepdims=True)
+chosen = np.take_along_axis(
+    np.broadcast_to(frequency, (len(digits.test), *frequency.shape)),
+    digits.test[..., None].astype(int),
+    -1,
+)
+pixelwise = -np.log2(chosen).mean()
+print(f"each pixel by its own histogram {pixelwise:.2f} bits per dimension")
+
+# %% [markdown]
+# Now a diffusion model, with `steps=None`, which is the package's way to write $T = \infty$.
+
+
+# %%
+def bits(nats):
+    return float(vdmlite.bits_per_dim(nats, (8, 8, 1)))
+
+
+updates = pick(smoke=20, laptop=1500)
+optimiser = optax.adam(optax.cosine_decay_schedule(2e-3, updates), b2=0.99)
+random = np.random.default_rng(5)
+batches = (digits.train[random.integers(0, len(digits.train), 128)] for _ in range(updates))
+looks = {
+    max(1, round(updates * share))
+    for share in pick(smoke=(1,), laptop=(0.03, 0.06, 0.12, 0.25, 0.5, 1))
+}
+
+init_key, train_key, test_key, sample_key = jax.random.split(key, 4)
+start = vdmlite.init(recipes.digits(key=init_key), optimiser)
+curve, tested = [], {}
+for state, terms in vdmlite.train(optimiser, start, batches, key=train_key):
+    curve.append(terms.loss)  # left on the device: waiting for each number would slow us down
+    if len(curve) in looks:
+        look = vdmlite.evaluate(
+            state.average, digits.test, draws=pick(smoke=2, laptop=6), key=test_key
+        )
+        tested[len(curve)] = bits(look.mean.loss), 2 * bits(look.loss_error)
+curve = np.array([bits(loss) for loss in curve])
+
+# %%
+figure, ax = plt.subplots(figsize=(7, 3.4))
+ax.plot(np.arange(1, updates + 1), curve, color="0.7", lw=0.8, ls="-", label="training batches")
+values, errors = np.array(list(tested.values())).T
+ax.errorbar(
+    list(tested), values, errors, fmt="o--", color=COLORS[0], label="test, ± 2 standard errors"
+)
+ax.axhline(np.log2(levels), color=COLORS[1], ls=":")
+ax.axhline(pixelwise, color=COLORS[2], ls="-.")
+ax.text(
+    updates, np.log2(levels) + 0.06, "every level equally likely", ha="right", color=COLORS[1]
+)
+ax.text(updates, pixelwise + 0.06, "each pixel by itself", ha="right", color=COLORS[2])
+ax.set(xlabel="updates", ylabel="bits per dimension", ylim=(1.5, 5))
+ax.legend(loc="upper right", bbox_to_anchor=(1, 0.72))
+show(
+    figure,
+    "Bits per dimension against updates: training batches fall steeply, then slowly; the test bound falls "
+    "below both baselines, drawn as level lines, early on and flattens out near its end value.",
+)
+
+# %% [markdown]
+# How good is the model in the end? `evaluate` passes over the test images many times with fresh times and noise, and gives
+# the mean of each term and its Monte-Carlo error, that of times and noise alone, for exactly these 360 images. The model we
+# test is `state.average`, a running average of the weights, which is steadier than the weights of the last update.
+
+# %%
+model = state.average
+final = vdmlite.evaluate(model, digits.test, draws=pick(smoke=2, laptop=24), key=test_key)
+print("                   bits per dimension")
+for term in ("prior", "reconstruction", "diffusion"):
+    print(
+        f"{term:15s}  {bits(getattr(final.mean, term)):.4f} ± {bits(getattr(final.error, term)):.4f}"
+    )
+print(f"{'all':15s}  {bits(final.mean.loss):.3f}  ± {bits(final.loss_error):.3f}")
+claim(
+    "05",
+    "a diffusion model of the digits, test bits per dimension",
+    bits(final.mean.loss),
+    at_most=2.00,
+    trained=True,
+)
+
+# %% [markdown]
+# Under 2 bits where knowing nothing costs over 4. Nearly everything is diffusion: the ends of γ (which were trained along, see
+# lesson 07) leave almost nothing to pay for the prior and the reconstruction. (The prior has no error bar to speak of: it is
+# a formula, nothing in it is drawn.)
+#
+# And do more steps still not hurt, for a network? It was trained for $T = \infty$ only, and the same weights can be asked what
+# they would pay with fewer steps.
+
+# %%
+print("    T   bits per dimension")
+for T in pick(smoke=(10,), laptop=(10, 100, 1000)):
+    few = vdmlite.evaluate(
+        model, digits.test, steps=T, draws=pick(smoke=2, laptop=8), key=test_key
+    )
+    print(f"{T:5d}   {bits(few.mean.loss):.2f} ± {bits(few.loss_error):.2f}")
+print(f"    ∞   {bits(final.mean.loss):.2f} ± {bits(final.loss_error):.2f}")
+
+# %% [markdown]
+# The staircase again: ten stairs are dear, a thousand are about as good as infinitely many. Lastly, what does the model
+# think a digit is? It starts from pure noise and takes 200 steps back.
+
+# %%
+draws = pick(smoke=8, laptop=32)
+walk = jax.vmap(lambda k: vdmlite.sample(model, pick(smoke=10, laptop=200), key=k))
+samples = walk(jax.random.split(sample_key, draws))
+
+figure, (left, right) = panels(2, width=4.4, height=2.6)
+figure.set_layout_engine("constrained", wspace=0.08)
+images(left, digits.test[:draws], levels=levels, title="data")
+images(right, samples, levels=levels, title="samples")
+show(
+    figure,
+    "Left: a sheet of handwritten digits from the test set. Right: a sheet of the model's samples, strokes of "
+    "the same width and brightness, many of them readable digits.",
+)
+
+# %% [markdown]
+# ## Ask yourself
+#
+# 1. A friend takes the error at the *clean* end of each step as the stair's height. Is the sum above or below $L_\infty$?
+# 2. Why is the estimate biased if you draw $t$ uniformly but forget $\gamma'(t)$? And why does that do little harm to
+#    training if the schedule is linear and its ends are fixed?
+# 3. In a batch of one, what is the comb worth?
+# 4. $T = 1000$ is 0.05 nats above the limit in our Gaussian example. About how many steps bring that down to 0.001?
+#
+# <details><summary>Answers</summary>
+#
+# 1. Below: the curve falls, so each stair is then as high as its lowest point.
+# 2. Without it the mean is $\tfrac12 \int m\, dt$, an average over time, not the area over γ. If γ is linear, $\gamma'$ is
+#    the constant $\gamma_1 - \gamma_0$, and forgetting it only rescales the loss: other numbers, same minimum.
+# 3. Nothing: one tooth is one uniform number.
+# 4. Ten times the steps make a tenth of the excess, so fifty times as many: about 50,000.
+# </details>
+#
+# ## Take along
+#
+# > **More steps never hurt; with infinitely many, the diffusion loss is ½ ∫ E‖ε − ε̂‖² dγ, and one random time per
+# > example, spread over the batch, estimates it without bias.**
+#
+# In the package: `continuous_diffusion_loss`, `spread_times`, `batch_vlb`, `evaluate` and `train`.
+# Exercises: `exercises/05_continuous_time.ipynb`. Next: lesson 06, where five schedules meet one number.

@@ -1,0 +1,390 @@
+# %% [markdown]
+# # 05 · Continuous time: exercises
+#
+# *Five exercises, about 40 minutes · belongs to lesson 05*
+#
+# Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
+# hint. Every check stands alone: go on to the next one whenever you like.
+
+# %% tags=["imports"]
+import jax
+import jax.numpy as jnp
+
+from vdmlite.course import check, hint, solution, todo
+
+# %% tags=["author"]
+import vdmlite
+from vdmlite.course import exercise
+
+
+def some_model(key):
+    """A model with an exact denoiser and a curved schedule, so that the slope depends on t."""
+    s = 0.3 + jax.random.uniform(key)
+    data = vdmlite.Gaussian(jnp.full(3, 0.4), s)
+    schedule = vdmlite.Cosine(-6.0, 4.0)
+    denoiser = vdmlite.GaussianDenoiser(data)
+    return vdmlite.VDM(schedule, denoiser, vdmlite.GaussianDecoder(), (3,))
+
+
+def some_levels(key):
+    """Six rising noise levels, unevenly spaced, and errors that fall along them."""
+    gap_key, error_key = jax.random.split(key)
+    gammas = -4.0 + jnp.cumsum(0.3 + jax.random.uniform(gap_key, (6,)))
+    return gammas, jnp.sort(jax.random.uniform(error_key, (6,)))[::-1]
+
+
+def gaussian_errors(gammas, s=0.5):
+    """E‖ε − ε̂‖² of the best denoiser for one-dimensional Gaussian data of width s."""
+    return s**2 * jnp.exp(-gammas) / (1 + s**2 * jnp.exp(-gammas))
+
+
+def true_area(gammas, s=0.5):
+    """Half the area under those errors, from the first noise level to the last."""
+    ends = jnp.log1p(s**2 * jnp.exp(-gammas[jnp.array([0, -1])]))
+    return 0.5 * (ends[0] - ends[1])
+
+
+# %% [markdown]
+# ## 5.1 · One draw of the loss
+# *difficulty ●●○ · 10 minutes*
+#
+# For one example `x` and one time `t`, return one draw of the diffusion loss with infinitely many steps, in nats. The
+# latent and the guess are there. You need $\gamma(t)$ and its slope $\gamma'(t)$: `vdm.schedule` is the function
+# $t \mapsto \gamma(t)$, and `jax.value_and_grad` gives the value of a function and its slope together.
+
+
+# %% tags=["5.1"]
+def one_draw(vdm, x, t, key):
+    """Return one unbiased draw of the diffusion loss at time t."""
+    ### BEGIN SOLUTION γ(t) and γ′(t)
+    gamma, slope = jax.value_and_grad(vdm.schedule)(t)
+    ### END SOLUTION
+    noise_key, _ = jax.random.split(key)
+    eps = jax.random.normal(noise_key, x.shape)
+    z = jnp.sqrt(jax.nn.sigmoid(-gamma)) * x + jnp.sqrt(jax.nn.sigmoid(gamma)) * eps
+    eps_hat = vdm.denoiser(z, gamma).eps
+    ### BEGIN SOLUTION the weighted squared error of the noise
+    return 0.5 * slope * jnp.sum((eps - eps_hat) ** 2)
+    ### END SOLUTION
+
+
+# %% tags=["author"]
+exercise(
+    "5.1",
+    one_draw,
+    inputs=lambda key: (
+        some_model(key),
+        jax.random.normal(key, (3,)),
+        0.05 + 0.9 * jax.random.uniform(jax.random.fold_in(key, 1)),
+        jax.random.fold_in(key, 2),
+    ),
+    hints=[
+        "jax.value_and_grad(f)(t) returns the pair f(t), f′(t).",
+        "Half, times γ′(t), times the sum over all dimensions of (ε − ε̂)².",
+    ],
+    slips=[
+        (
+            "return 0.5 * slope",
+            "return slope",
+            "The half is missing: each KL between Gaussians of one width has a ½ in front.",
+        ),
+        (
+            "0.5 * slope * jnp",
+            "0.5 * jnp",
+            "Without γ′(t) this averages over time, and the integral runs over γ.",
+        ),
+        (
+            "jnp.sum(",
+            "jnp.mean(",
+            "Nats add up over the dimensions: take the sum, not the mean.",
+        ),
+    ],
+    ships=lambda vdm, x, t, key: vdmlite.continuous_diffusion_loss(vdm, x, t, key=key),
+)
+
+# %% [markdown]
+# ## 5.2 · The same loss from x̂
+# *difficulty ●●○ · 10 minutes*
+#
+# The first way to write the loss was $-\tfrac12\, \mathrm{SNR}'(t)\, \lVert x - \hat x \rVert^2$, where $\mathrm{SNR}'$ is the slope of
+# $\mathrm{SNR}(t) = e^{-\gamma(t)}$. Return this, given γ and its slope γ′. What is the slope of SNR in terms of them?
+
+
+# %% tags=["5.2"]
+def loss_from_x(gamma, slope, x, x_hat):
+    """Return −½ SNR′ ‖x − x̂‖²."""
+    ### BEGIN SOLUTION the slope of SNR, by the chain rule
+    snr_slope = -slope * jnp.exp(-gamma)
+    ### END SOLUTION
+    ### BEGIN SOLUTION the loss
+    return -0.5 * snr_slope * jnp.sum((x - x_hat) ** 2)
+    ### END SOLUTION
+
+
+# %% tags=["author"]
+exercise(
+    "5.2",
+    loss_from_x,
+    inputs=lambda key: (
+        jax.random.uniform(key, minval=-2.0, maxval=2.0),
+        1 + 10 * jax.random.uniform(jax.random.fold_in(key, 1)),
+        jax.random.normal(jax.random.fold_in(key, 2), (4,)),
+        jax.random.normal(jax.random.fold_in(key, 3), (4,)),
+    ),
+    hints=[
+        "The derivative of e^(−γ(t)) by t is e^(−γ(t)) times the derivative of −γ(t).",
+        "SNR falls as t grows, so its slope is negative and the loss is positive.",
+    ],
+    slips=[
+        (
+            "-slope * jnp.exp(-gamma)",
+            "-slope",
+            "That is the slope of log SNR; the slope of SNR has a factor SNR = e^(−γ) more.",
+        ),
+        (
+            "return -0.5",
+            "return 0.5",
+            "A loss below zero: SNR falls with t, so its slope needs the minus sign in front.",
+        ),
+        (
+            "exp(-gamma)",
+            "exp(gamma)",
+            "SNR is e^(−γ): it falls as γ grows.",
+        ),
+    ],
+    laws=[
+        (
+            "it is ½ γ′ ‖ε − ε̂‖², the loss in terms of ε̂",
+            lambda f: (
+                f(
+                    jnp.asarray(0.7),
+                    jnp.asarray(3.0),
+                    jnp.array([1.0, 2.0]),
+                    jnp.array([0.5, 1.0]),
+                ),
+                0.5
+                * 3.0
+                * jnp.sum(
+                    (vdmlite.alpha(0.7) / vdmlite.sigma(0.7) * jnp.array([0.5, 1.0])) ** 2
+                ),
+            ),
+        )
+    ],
+)
+
+# %% [markdown]
+# ## 5.3 · The limit in closed form
+# *difficulty ●●○ · 10 minutes*
+#
+# For Gaussian data of standard deviation `s` in `D` dimensions the best denoiser has
+# $\mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2 = D\, s^2 e^{-\gamma} / (1 + s^2 e^{-\gamma})$. Integrate by hand: return
+# $L_\infty = \tfrac12 \int_{\gamma_0}^{\gamma_1} \mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2\, d\gamma$ in nats. (`jnp.log1p(u)` is
+# $\log(1 + u)$ with all its digits.)
+
+
+# %% tags=["5.3"]
+def limit(s, D, gamma_0, gamma_1):
+    """Return the diffusion loss with infinitely many steps for Gaussian data, in nats."""
+    ### BEGIN SOLUTION an antiderivative of the error of one dimension, up to sign, at both ends
+    ends = jnp.log1p(s**2 * jnp.exp(-gamma_0)), jnp.log1p(s**2 * jnp.exp(-gamma_1))
+    ### END SOLUTION
+    ### BEGIN SOLUTION the integral
+    return 0.5 * D * (ends[0] - ends[1])
+    ### END SOLUTION
+
+
+# %% tags=["author"]
+exercise(
+    "5.3",
+    limit,
+    inputs=lambda key: (
+        0.3 + jax.random.uniform(key),
+        jax.random.randint(jax.random.fold_in(key, 1), (), 2, 9),
+        jax.random.uniform(jax.random.fold_in(key, 2), minval=-6.0, maxval=-2.0),
+        jax.random.uniform(jax.random.fold_in(key, 3), minval=-1.0, maxval=3.0),
+    ),
+    hints=[
+        "Take the derivative of log(1 + s² e^(−γ)) by γ and compare it with the error.",
+        "It is minus the error of one dimension, so the integral is the value at γ_0 less that at γ_1.",
+    ],
+    slips=[
+        (
+            "ends[0] - ends[1]",
+            "ends[1] - ends[0]",
+            "The sign is turned round: log(1 + s² e^(−γ)) falls with γ, and a squared error has no negative area.",
+        ),
+        (
+            "s**2",
+            "s",
+            "The error has the variance s² in it, not the standard deviation.",
+        ),
+        (
+            "0.5 * D *",
+            "0.5 *",
+            "This is one dimension's share; D of them cost D times as much.",
+        ),
+    ],
+    laws=[
+        (
+            "s = ½ between γ = −13.3 and 5 costs 5.9560 nats",
+            lambda f: (
+                f(0.5, 1, jnp.asarray(-13.3), jnp.asarray(5.0)),
+                jnp.asarray(5.9560146),
+            ),
+        ),
+        (
+            "two stretches of γ in a row cost what they cost as one",
+            lambda f: (
+                f(0.8, 2, jnp.asarray(-3.0), jnp.asarray(0.5))
+                + f(0.8, 2, jnp.asarray(0.5), jnp.asarray(2.0)),
+                f(0.8, 2, jnp.asarray(-3.0), jnp.asarray(2.0)),
+            ),
+        ),
+    ],
+)
+
+# %% [markdown]
+# ## 5.4 · Times like the teeth of a comb
+# *difficulty ●○○ · 5 minutes*
+#
+# Return `n` times for a batch: $t_i = (u + i/n) \bmod 1$ for $i = 0, \dots, n - 1$, in this order, with a random
+# $u \sim U(0, 1)$. How many random numbers does the batch need?
+
+
+# %% tags=["5.4"]
+def comb(n, key):
+    """Return n times in [0, 1), each uniform, together evenly spread."""
+    ### BEGIN SOLUTION what is random
+    u = jax.random.uniform(key)
+    ### END SOLUTION
+    ### BEGIN SOLUTION the times
+    return (u + jnp.arange(n) / n) % 1.0
+    ### END SOLUTION
+
+
+# %% tags=["author"]
+exercise(
+    "5.4",
+    comb,
+    inputs=lambda key: (7, key),
+    hints=[
+        "One number u for the whole batch; jnp.arange(n) is 0, 1, …, n − 1.",
+        "What runs past 1 comes back in at 0: in Python, % 1.0 does that.",
+    ],
+    slips=[
+        (
+            "jax.random.uniform(key)",
+            "jax.random.uniform(key, (n,))",
+            "Each tooth has its own shift, so the spread is lost: one u is for the whole batch.",
+        ),
+        (
+            "jnp.arange(n) / n",
+            "jnp.linspace(0, 1, n)",
+            "linspace(0, 1, n) has both ends, which mod 1 are the same point: the teeth are 1/n apart, not 1/(n − 1).",
+        ),
+        (
+            " % 1.0",
+            "",
+            "Some times are beyond 1: take them mod 1, so that they come back in at 0.",
+        ),
+    ],
+    laws=[
+        (
+            "sorted, the times are 1/n apart",
+            lambda f: (
+                jnp.diff(jnp.sort(f(8, jax.random.key(3)))),
+                jnp.full(7, 1 / 8),
+            ),
+        )
+    ],
+    ships=lambda n, key: vdmlite.spread_times(n, key=key),
+)
+
+# %% [markdown]
+# ## 5.5 · The staircase from both sides
+# *difficulty ●●● · 15 minutes*
+#
+# You are given noise levels `gammas` $= \gamma_0 < \gamma_1 < \dots < \gamma_T$, from clean to noisy, and `errors`, the values of
+# $\mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2$ at each of them. Return two sums, in nats:
+#
+# - `above`, the diffusion loss $L_T$. A step from $\gamma_t$ down to $\gamma_s$ costs $\tfrac12 (e^{\gamma_t - \gamma_s} - 1)$ times the error at
+#   $\gamma_t$: that is half its stretch of SNR times the error of $\hat x$ at its noisy end;
+# - `below`, the same stairs with the error of $\hat x$ taken at the clean end, $\gamma_s$, of each step. Mind that you are given
+#   errors of $\hat\varepsilon$, and $\lVert \varepsilon - \hat\varepsilon \rVert^2 = \mathrm{SNR}\, \lVert x - \hat x \rVert^2$.
+#
+# The limit $L_\infty$ lies between them if the error of $\hat x$ falls as SNR grows.
+
+
+# %% tags=["5.5"]
+def both_sides(gammas, errors):
+    """Return (above, below) in nats."""
+    gap = gammas[1:] - gammas[:-1]
+    ### BEGIN SOLUTION half the sum over the steps, with the error at the noisy end
+    above = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])
+    ### END SOLUTION
+    ### BEGIN SOLUTION half the sum over the steps, with the error at the clean end
+    below = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])
+    ### END SOLUTION
+    return above, below
+
+
+# %% tags=["author"]
+exercise(
+    "5.5",
+    both_sides,
+    inputs=some_levels,
+    hints=[
+        "(SNR_s − SNR_t)·‖x − x̂‖² with ‖x − x̂‖² = e^(γ_t) ‖ε − ε̂‖² at the noisy end: the exponents leave e^(γ_t − γ_s) − 1.",
+        "At the clean end ‖x − x̂‖² = e^(γ_s) ‖ε − ε̂‖², and the exponents leave 1 − e^(γ_s − γ_t).",
+        "errors[1:] are those at the noisy ends, errors[:-1] those at the clean ends; jnp.expm1(u) is eᵘ − 1.",
+    ],
+    slips=[
+        (
+            "jnp.expm1(gap) * errors[1:]",
+            "jnp.expm1(gap) * errors[:-1]",
+            "The first sum has the error of the clean end: a step begins at its noisy end, errors[1:].",
+        ),
+        (
+            "-jnp.expm1(-gap) * errors[:-1]",
+            "jnp.expm1(gap) * errors[:-1]",
+            "The second weight still belongs to the noisy end: at the clean end SNR_s − SNR_t is to be divided by SNR_s.",
+        ),
+        (
+            "0.5 * jnp.sum",
+            "jnp.sum",
+            "The half is missing: a step costs half the area of its rectangle.",
+        ),
+        (
+            "jnp.expm1(gap)",
+            "gap",
+            "Weighing by γ_t − γ_s alone is the limit of short steps; a step of this length costs e^(γ_t − γ_s) − 1.",
+        ),
+    ],
+    laws=[
+        (
+            "four steps from γ = 5 to −13.3 cost 99.9746 nats for Gaussian data of width ½",
+            lambda f: (
+                f(jnp.linspace(-13.3, 5, 5), gaussian_errors(jnp.linspace(-13.3, 5, 5)))[0],
+                jnp.asarray(99.974633),
+            ),
+        ),
+        (
+            "the limit lies between the two sums",
+            lambda f: (
+                jnp.sign(
+                    jnp.stack(
+                        f(jnp.linspace(-4, 3, 20), gaussian_errors(jnp.linspace(-4, 3, 20)))
+                    )
+                    - true_area(jnp.linspace(-4, 3, 20))
+                ),
+                jnp.array([1.0, -1.0]),
+            ),
+        ),
+    ],
+)
+
+# %% [markdown]
+# ## Now import it
+#
+# What you wrote is `vdmlite.continuous_diffusion_loss` (5.1) and `vdmlite.spread_times` (5.4). The closed form of 5.3 and
+# the sums of 5.5 are what the tests of the package hold them against.
