@@ -220,10 +220,11 @@ def replace(tree: ast.AST, old: ast.AST, new: ast.AST) -> bool:
 @pytest.mark.parametrize(
     ("scope", "message"),
     [
-        ({}, "run the cell that defines it"),
+        ({}, "run its cell; is it spelt so"),
         ({"scales": 3}, "should be a function"),
         ({"scales": lambda: None}, r"should take \(gamma\), but takes \(\)"),
         ({"scales": lambda gamma: None}, "returns None"),
+        ({"scales": lambda gamma, x: None}, "should take"),
         ({"scales": lambda gamma: ...}, r"returns \.\.\."),
         ({"scales": lambda gamma: gamma}, "should return 2 values, but returns one value"),
         ({"scales": lambda gamma: ("a", "b")}, "should return numbers, but returns str"),
@@ -238,6 +239,16 @@ def test_a_wrong_answer_gets_one_clear_message(scope, message):
         judge(find("2.1"), scope)
     assert caught.value._render_traceback_() == [str(caught.value)]
     assert len(str(caught.value).splitlines()) <= 4
+
+
+def test_the_order_of_arguments_is_minded():
+    with pytest.raises(NotYet, match="mind the order"):
+        judge(find("2.2"), {"diffuse": lambda eps, x, gamma: x})
+
+
+def test_a_list_will_do_for_a_tuple():
+    exercise = find("2.1")
+    assert judge(exercise, {"scales": lambda gamma: list(exercise.solve(gamma))})
 
 
 def test_the_students_own_line_is_shown(tmp_path):
@@ -276,3 +287,5 @@ def test_unknown_exercises_are_named():
     for bad in ("99.1", "2.99", "", "two"):
         with pytest.raises(LookupError, match="no exercise"):
             find(bad)
+    with pytest.raises(LookupError, match=r'wants quotes: "2\.1", not 2\.1'):
+        find(2.1)  # pyright: ignore[reportArgumentType]

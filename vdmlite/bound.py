@@ -63,7 +63,9 @@ def discrete_diffusion_loss(
     Its mean over t ∈ {1/T, 2/T, …, 1} and ε is L_T, the sum of T Kullback-Leibler
     divergences (§4). Any t ∈ [0, 1] is rounded up to the next of these times.
     """
-    step = jnp.clip(jnp.ceil(jnp.asarray(t) * steps), 1, steps)
+    t = jnp.asarray(t)
+    # i/T times T may come out a hair above i: less than a hair down, before rounding up.
+    step = jnp.clip(jnp.ceil(t * steps * (1 - 2 * jnp.finfo(t.dtype).eps)), 1, steps)
     gamma_s, gamma_t = vdm.schedule((step - 1) / steps), vdm.schedule(step / steps)
     weight = steps * jnp.expm1(gamma_t - gamma_s)
     return 0.5 * weight * _squared_error(vdm, x, gamma_t, key)

@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Num
+from jaxtyping import Array, Float, Integer, Num
 
 from ._types import AnyArray, Key, Scalar, ScalarLike, is_concrete
 from .gaussian import Gaussian
@@ -86,12 +86,15 @@ class LevelDecoder(AbstractDecoder):
                     f"levels must lie in 0 … {self.levels - 1}, got values from {low} to {high}"
                 )
 
-    def embed(self, data: Int[AnyArray, "*shape"]) -> Float[Array, "*shape"]:
+    def embed(self, data: Integer[AnyArray, "*shape"]) -> Float[Array, "*shape"]:
         """Return the centre of each pixel's level, in (−1, 1)."""
         return level_values(self.levels)[jnp.asarray(data)]
 
     def log_prob(
-        self, data: Int[AnyArray, "*shape"], z_0: Float[Array, "*shape"], gamma_0: ScalarLike
+        self,
+        data: Integer[AnyArray, "*shape"],
+        z_0: Float[Array, "*shape"],
+        gamma_0: ScalarLike,
     ) -> Scalar:
         """Return log p(data | z_0) in nats, summed over all pixels."""
         log_p = jax.nn.log_softmax(level_logits(z_0, gamma_0, self.levels))
@@ -99,11 +102,13 @@ class LevelDecoder(AbstractDecoder):
 
     def sample(
         self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike, *, key: Key
-    ) -> Int[Array, "*shape"]:
+    ) -> Integer[Array, "*shape"]:
         """Draw a level for every pixel."""
         return jax.random.categorical(key, level_logits(z_0, gamma_0, self.levels))
 
-    def mode(self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike) -> Int[Array, "*shape"]:
+    def mode(
+        self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike
+    ) -> Integer[Array, "*shape"]:
         """Return the level nearest to z_0/α_0."""
         return jnp.argmax(level_logits(z_0, gamma_0, self.levels), axis=-1)
 

@@ -73,8 +73,15 @@ class Cosine(AbstractSchedule):
 
     def __call__(self, t: ScalarLike) -> Scalar:
         """Return γ(t)."""
-        first, last = (jnp.arctan(jnp.exp(0.5 * g)) for g in (self.gamma_min, self.gamma_max))
-        return 2 * jnp.log(jnp.tan(first + (last - first) * jnp.asarray(t)))
+        # tan = sin / cos, and cos is the sine of the angle that is left: exact at both ends.
+        angle, left = (self._angle(jnp.asarray(t), sign) for sign in (1, -1))
+        return 2 * (jnp.log(jnp.sin(angle)) - jnp.log(jnp.sin(left)))
+
+    def _angle(self, t: Scalar, sign: int) -> Scalar:
+        first, last = (
+            jnp.arctan(jnp.exp(0.5 * sign * g)) for g in (self.gamma_min, self.gamma_max)
+        )
+        return (1 - t) * first + t * last
 
 
 def _check_range(gamma_min: float, gamma_max: float) -> None:

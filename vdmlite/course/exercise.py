@@ -121,12 +121,14 @@ def exercise(
 
 def find(id: str) -> Exercise:
     """Return an exercise by its number, such as "2.1", from the unit that has it."""
+    if not isinstance(id, str):
+        raise NoSuchExercise(f'the number of an exercise wants quotes: "{id}", not {id}')
     if id not in _registry:
         unit = id.partition(".")[0]
         with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(f"vdmlite.course.units.unit{unit.zfill(2)}")
     if id not in _registry:
-        raise LookupError(f"there is no exercise {id!r}")
+        raise NoSuchExercise(f"there is no exercise {id!r}")
     return _registry[id]
 
 
@@ -141,6 +143,10 @@ class ShortError(Exception):
 
     def _render_traceback_(self) -> list[str]:
         return [str(self)]
+
+
+class NoSuchExercise(ShortError, LookupError):
+    """A number that no unit has."""
 
 
 class NotFilledIn(ShortError):
@@ -190,13 +196,18 @@ def judge(exercise: Exercise, scope: dict[str, Any]) -> str:
     """Return the praise for the answer in `scope`, or raise what `check` raises."""
     answer = scope.get(exercise.name)
     if exercise.name not in scope:
-        _not_yet(exercise, f"there is no {exercise.name} yet: run the cell that defines it")
+        _not_yet(exercise, f"there is no {exercise.name} yet: run its cell; is it spelt so?")
     if not callable(answer):
         _not_yet(exercise, f"it should be a function, but it is {answer!r}")
     _check_arity(exercise, answer)
     draws = exercise.draws()
     results = [_captured(exercise, answer, args) for args in draws]
     expected = [exercise.solve(*args) for args in draws]
+    # A list will do for a tuple.
+    results = [
+        tuple(got) if isinstance(got, list) and isinstance(want, tuple) else got
+        for got, want in zip(results, expected, strict=True)
+    ]
     for stage in (_shape_complaint, _value_complaint):
         for args, got, want in zip(draws, results, expected, strict=True):
             complaint = stage(exercise, args, got, want)
@@ -221,11 +232,14 @@ def _not_yet(exercise: Exercise, complaint: str, slip: str = "") -> NoReturn:
 
 def _check_arity(exercise: Exercise, answer: Callable) -> None:
     wanted = list(inspect.signature(exercise.solve).parameters)
+    got = list(inspect.signature(answer).parameters)
+    told = f"it should take ({', '.join(wanted)}), but takes ({', '.join(got)})"
+    if sorted(wanted) == sorted(got) and wanted != got:
+        _not_yet(exercise, f"{told}: mind the order")
     try:
         inspect.signature(answer).bind(*wanted)
     except TypeError:
-        got = ", ".join(inspect.signature(answer).parameters)
-        _not_yet(exercise, f"it should take ({', '.join(wanted)}), but takes ({got})")
+        _not_yet(exercise, told)
 
 
 def _captured(exercise: Exercise, function: Callable, args: tuple) -> Any:
@@ -238,7 +252,9 @@ def _captured(exercise: Exercise, function: Callable, args: tuple) -> Any:
         raise
     except Exception as error:
         where = _student_line(error)
-        complaint = f"it stops with {type(error).__name__}: {error}{where}"
+        complaint = (
+            f"it stops with {type(error).__name__}: {error}{_for(exercise, args)}{where}"
+        )
     _not_yet(exercise, complaint)
 
 
@@ -268,7 +284,8 @@ def _shape_complaint(exercise: Exercise, args: tuple, got: Any, want: Any) -> st
     if got is ...:
         return "it returns ..., the blank is still open"
     if len(_leaves(got)) != len(_leaves(want)):
-        return f"it should return {_count(want)}, but returns {_count(got)}"
+        ending = ": end with return a, b" if isinstance(want, tuple) else ""
+        return f"it should return {_count(want)}, but returns {_count(got)}{ending}"
     for one, other in zip(_leaves(got), _leaves(want), strict=True):
         try:
             shape = _array(one).shape
@@ -303,13 +320,14 @@ def _value_complaint(exercise: Exercise, args: tuple, got: Any, want: Any) -> st
 
 
 def _for(exercise: Exercise, args: tuple) -> str:
-    """Return " for gamma = …": those arguments that are short enough to print."""
+    """Return " for gamma = …": the numbers among the arguments, and the shapes of arrays."""
     names = inspect.signature(exercise.solve).parameters
     words = [
         f"{name} = {rounded(value)}"
+        if np.size(value) <= 3
+        else f"{name} of shape {np.shape(value)}"
         for name, value in zip(names, args, strict=False)
         if isinstance(value, (float, int, np.ndarray, jax.Array))
-        and np.size(value) <= 3
         and not jnp.issubdtype(getattr(value, "dtype", float), jax.dtypes.prng_key)
     ]
     return f" for {', '.join(words)}" if words else ""
