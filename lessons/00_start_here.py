@@ -7,9 +7,9 @@
 # A *variational* diffusion model, or VDM (Kingma, Salimans, Poole and Ho 2021), can also say how probable an example is,
 # and this is a number that can be right or wrong. So the course is built like an experiment. We begin with data whose
 # probabilities are known, derive each formula, check it against the known answer, and only then train a network. Part I
-# (lessons 01–10) stays in one and two dimensions, part II (11–14) turns to images and to lossless compression, part III
-# (15–21) visits the neighbours: other generative models on the same data. You need calculus, probability and Python.
-# You need not know diffusion, JAX or Equinox; the last two come now.
+# (lessons 01–10; written so far: 00–05) stays in one and two dimensions. Planned are part II (11–14), images and
+# lossless compression, and part III (15–21), other generative models on the same data. You need calculus, probability
+# and Python. You need not know diffusion, JAX or Equinox; the last two come now.
 #
 # **After this lesson you can**
 # - read the JAX and Equinox in this course: arrays, keys, `vmap`, `grad`, `jit`, modules;
@@ -42,7 +42,7 @@ b = a.at[0].set(10.0)
 print("a", a, " b", b)
 
 # %% [markdown]
-# **Randomness has an address.** There is no hidden generator that moves on behind your back. A draw takes a *key*, and
+# **Random numbers need a key.** There is no hidden generator that moves on behind your back. A draw takes a *key*, and
 # the same key gives the same numbers, today and tomorrow. For several independent draws, *split* the key first. Never use
 # one key for two purposes: the two would not be independent.
 
@@ -50,7 +50,7 @@ print("a", a, " b", b)
 key = jax.random.key(0)
 print("same key, same numbers: ", jax.random.normal(key, (3,)), jax.random.normal(key, (3,)))
 
-first_key, second_key = jax.random.split(key)
+first_key, second_key = jax.random.split(jax.random.key(2))
 print(
     "split keys, new numbers:",
     jax.random.normal(first_key, (3,)),
@@ -170,12 +170,13 @@ for i, steps in enumerate((0, 40, 55, len(losses))):
 left.set(xlabel="x", ylabel="density", title="data (grey) and the bell")
 left.legend(loc="upper left")
 right.plot(losses)
-right.set(xlabel="step", ylabel="nats per example", title="the loss", xlim=(-2, 100))
+right.set(xlabel="step", ylabel="nats per example", title="the loss, first 100 steps")
+right.set_xlim(-2, 100)
 show(
     figure,
     "Left: a grey histogram of data around 2, and the bell at four moments of the fit; it starts "
     "wide and too far left, moves right and narrows until it follows the histogram. Right: the "
-    "loss falls, faster and faster for about sixty steps, and is flat after eighty.",
+    "loss in the first 100 steps falls, faster and faster for about sixty, and is flat after eighty.",
 )
 
 # %% [markdown]
@@ -196,10 +197,10 @@ print("steps of the fit above:", pick(smoke=200, laptop=400))
 #
 # The exercises are notebooks of their own, in `exercises/`. Each has functions with blanks, which look like this:
 # `return todo("0.1", "the distance from the mean, in units of std")`. Put your expression there in place of `todo(…)`,
-# run the cell, and run the check below it. A check tries your function on fresh inputs: shape first, then values, then a
-# law that a right answer obeys. It knows the usual slips, and if yours is one of them it says so. Exercise 0.1 asks for
-# $x$ in standard deviations from the mean. Here is what you see if brackets are forgotten, and if a sum is returned where
-# an array is wanted.
+# run the cell, and run the check below it. A function that returns two things ends with `return a, b`. A check tries
+# your function on inputs of its own: shape first, then values, then a law that a right answer obeys. It knows the usual
+# slips, and if yours is one of them it says so. Exercise 0.1 asks for $x$ in standard deviations from the mean. Here is
+# what you see if brackets are forgotten, and if a sum is returned where an array is wanted.
 
 
 # %%
@@ -222,9 +223,9 @@ for answer in (without_brackets, one_number):
 
 # %% [markdown]
 # (In an exercise notebook you don't write `try`; the message comes by itself.) A right answer gets a ✓ and a law.
-# `hint("0.1")` prints a nudge, `hint("0.1", 2)` a stronger one, `solution("0.1")` one right answer; looking is not
-# cheating. Checks don't depend on each other, and "Run all" goes on past an open blank, so you can skip what you like.
-# Try it: `exercises/00_start_here.ipynb`, three minutes.
+# `hint("0.1")` prints a nudge, `hint("0.1", 2)` a stronger one, `solution("0.1")` one right answer (the number stands in
+# quotes); looking is not cheating. Checks don't depend on each other, and "Run all" goes on past an open blank, so you
+# can skip what you like. Try it: `exercises/00_start_here.ipynb`, three minutes.
 #
 # ## How to read a lesson
 #
@@ -262,7 +263,7 @@ for answer in (without_brackets, one_number):
 # | score | `score` | $\nabla_z \log q(z)$, the direction in which $z$ becomes more probable |
 # | KL | `kl` | Kullback–Leibler divergence, in nats |
 # | $\mathcal N(m, s^2)$ | `Gaussian(m, s)` | a normal distribution; the code holds $s$, the standard deviation |
-# | $D$ | `shape` | number of dimensions of an example |
+# | $D$ | `math.prod(shape)` | number of dimensions of an example |
 #
 # ## Ask yourself
 #

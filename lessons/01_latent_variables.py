@@ -80,8 +80,8 @@ print(f"log p(x = 1.9) = {log_evidence(x):.4f} nats")
 # $$ \log p(x) = \log \mathbb E_{q}\!\left[\frac{p(x, z)}{q(z \mid x)}\right]
 #    \;\ge\; \mathbb E_{q}\!\left[\log \frac{p(x, z)}{q(z \mid x)}\right] = \mathrm{ELBO}. $$
 #
-# Averages we can estimate: draw a few $z$, look. So this is an *evidence lower bound*. True, but mute: it does not say
-# how much was lost.
+# Averages we can estimate: draw a few $z$, look. So this is an *evidence lower bound*. It does not say how much was
+# lost.
 #
 # ## The ELBO, second way: exactly
 #
@@ -169,9 +169,9 @@ show(
 )
 
 # %% [markdown]
-# The sum never moves: what the ELBO won, the divergence lost. But it did not fall to zero. The true posterior is lopsided
-# and a Gaussian cannot follow it. There are two ways out. One is a richer $q$. The other, less obvious, is a model whose
-# posterior *is* simple. Diffusion takes the second.
+# The sum never moves: what the ELBO won, the divergence lost. But the divergence did not fall to zero. The true
+# posterior is lopsided and a Gaussian cannot follow it. There are two ways out. One is a richer $q$. The other, less
+# obvious, is a model whose posterior *is* simple. Diffusion takes the second.
 #
 # ## Many latents in a chain
 #
@@ -190,11 +190,12 @@ show(
 # multiply by a slope, add an offset, add noise. Then the whole chain is one Gaussian in five dimensions, its posterior
 # is Gaussian, and both sides of the equation can be computed without any sampling, on separate routes.
 #
-# The whole computation is a few small matrices, so we write it in plain NumPy, which has double precision by itself.
+# You may skip the cell; only its three results matter. (It is in plain NumPy, which has double precision by itself.)
 #
-# - **Evidence and ELBO** come term by term: we carry a mean and a variance along the chain. Every term is the average of
-#   a squared distance.
-# - **The divergence** comes from full covariance matrices: of $q$, and of the model conditioned on $x$.
+# - **Evidence and ELBO**, `chain_evidence` and `chain_elbo`, come term by term: we carry a mean and a variance along the
+#   chain, and every term is the average of a squared distance.
+# - **The divergence**, `chain_divergence`, comes from full covariance matrices: of $q$, and of the model conditioned
+#   on $x$.
 
 
 # %%
@@ -422,11 +423,14 @@ np.testing.assert_allclose(ours.std, np.sqrt(1 - alpha[4]))
 # %% [markdown]
 # ## One bound, split in two ways
 #
+# For the rest of this lesson we count as Luo does, and use his $\alpha$, but write $z$: $z_0 := x$, $z_1, \dots, z_T$.
+# From lesson 02 on, time runs from 0 to 1.
+#
 # The ELBO of a chain is a sum over its steps, and there are two ways to group it. The first pairs, for each latent, the
 # step that made it going up with the step that makes it coming down:
 #
 # $$ \mathrm{ELBO} = \mathbb E[\log p(x \mid z_1)] - \mathbb E\big[\mathrm{KL}(q(z_T \mid z_{T-1}) \,\|\, p(z_T))\big]
-#    - \sum_{t=1}^{T-1} \mathbb E\!\left[\log \frac{q(z_t \mid z_{t-1})}{p(z_t \mid z_{t+1})}\right], \qquad z_0 := x. $$
+#    - \sum_{t=1}^{T-1} \mathbb E\!\left[\log \frac{q(z_t \mid z_{t-1})}{p(z_t \mid z_{t+1})}\right]. $$
 #
 # Each of the last terms asks for *consistency*: going up from below or coming down from above, $z_t$ should look the
 # same. To estimate one we must draw three neighbours, $z_{t-1}$, $z_t$ and $z_{t+1}$.
@@ -573,6 +577,8 @@ for values, start, name, i in (
     look = {"color": COLORS[i], "linestyle": LINES[i], "marker": MARKERS[i]}
     left.semilogy(steps, values.std(1), label=name, **look)
     right.loglog(lengths, scatter[:, 1 - i], **look)
+right.text(19, 26, "consistency", color=COLORS[1], ha="right")
+right.text(19, 3.6, "denoising matching", color=COLORS[0])
 left.set(xlabel="t", ylabel="nats", title="scatter of each term, T = 10")
 left.legend(loc="lower left")
 right.set(
@@ -585,8 +591,8 @@ show(
     figure,
     "Left: the standard deviation of each term at T = 10; consistency terms stay near 1 nat, "
     "denoising terms fall from 0.7 to below 0.01. Right: for an estimate from one random step "
-    "it grows in proportion to T with consistency terms; with denoising "
-    "terms it falls a little and levels off near 3.",
+    "it grows, from T = 10 on in proportion to T, with consistency terms; with denoising terms "
+    "it falls a little and levels off near 3.",
 )
 
 # %% [markdown]
@@ -594,13 +600,18 @@ show(
 # number of steps, the estimate gets worse the finer the chain. A denoising term shrinks with the step, and the estimate
 # does not care how fine the chain is. With thousands of steps only the second can be trained.
 #
-# Two remarks, for exactness. First, the scatter is that of *one step at a time*. If we draw a whole path and add all its
+# Two remarks follow, for exactness, with their numbers below. Nothing later needs them.
+#
+# <details><summary>Whole paths, and Luo's consistency term</summary>
+#
+# First, the scatter is that of *one step at a time*. If we draw a whole path and add all its
 # terms, the first split gives $\log p(x, z) - \log q(z \mid x)$, its averaged last term aside, and the noises of
 # neighbouring terms largely cancel; here it even scatters less than the second split. (Were $q$ the exact posterior, this
 # difference would be $\log p(x)$ whatever the $z$, without any scatter.) But a whole path costs $T$ evaluations of the
 # model. Second, Luo writes the consistency term as a divergence,
 # $\mathrm{KL}(q(z_t \mid z_{t-1}) \,\|\, p(z_t \mid z_{t+1}))$, averaged over two variables. Taken at its word this draws
 # $z_t$ afresh from $z_{t-1}$, as if it had nothing to do with $z_{t+1}$, and that is another number.
+# </details>
 
 # %%
 print(

@@ -63,21 +63,24 @@ show(
 
 # %% [markdown]
 # The range −13.3 … 5 is the one that VDM starts from for images of 256 grey levels. At its clean end the noise is a
-# sixth of one grey level wide; at its noisy end not one per cent of the power is signal.
+# sixth of one grey level wide, with levels scaled to −1 … 1; at its noisy end not one per cent of the power is signal.
 #
 # ## The key picture
 #
-# Here is a cloud of points with two arms, the *moons*, at five noise levels.
+# Here is a cloud of points with two arms, the *moons*, at five noise levels. Along both axes its variance is less than 1
+# (printed above the figure), so here the cloud grows as noise comes in.
 
 # %%
 x = jnp.asarray(data.sample(data.moons(), 1500, key=data_key))
 eps = jax.random.normal(noise_key, x.shape)
+print("variances of the moons:", np.round(x.var(0), 2))
 
 levels = (-8.0, -4.0, -2.0, 0.0, 4.0)
 figure, axes = plt.subplots(1, 5, figsize=(12, 2.7))
 for ax, gamma in zip(axes, levels, strict=True):
     z = process.alpha(gamma) * x + process.sigma(gamma) * eps
-    points(ax, z, title=f"γ = {gamma:g}\nSNR = {float(process.snr(gamma)):.3g}", reach=3)
+    title = f"γ = {gamma:g}\nSNR = {process.snr(gamma):.4g}".replace("-", "−")
+    points(ax, z, title=title, reach=3)
 show(
     figure,
     "Five scatter plots of the two moons at γ = −8, −4, −2, 0 and 4: sharp, slightly blurred, "
@@ -93,7 +96,7 @@ show(
 def draw(gamma):
     figure, ax = plt.subplots(figsize=(3.2, 3.2))
     z = process.alpha(gamma) * x + process.sigma(gamma) * eps
-    points(ax, z, title=f"γ = {gamma:.1f}", reach=3)
+    points(ax, z, title=f"γ = {gamma:.1f}".replace("-", "−"), reach=3)
     return figure
 
 
@@ -120,6 +123,10 @@ animate(draw, film, "The two moons dissolve into a round cloud as γ rises from 
 # Where do these come from? The signal must shrink by $\alpha_t/\alpha_s$ to end at $\alpha_t$. The noise already in
 # $z_s$ shrinks along with it to variance $\alpha_{t|s}^2 \sigma_s^2$, and the fresh noise fills up what is missing.
 # Gaussians add up to Gaussians, so a thousand such steps leave no trace of having been a thousand. Let us see it.
+#
+# `process.marginal` is the jump and `process.transition` the step. Each returns a `Gaussian` with `.mean`, `.std`,
+# `.sample(key=…)`, `.log_prob(x)`, and `.at(eps)`, the draw made of given noise. `jax.lax.scan(step, z, …)` is a loop:
+# it hands `z` on from one `step` to the next.
 
 # %%
 steps, walkers = 1000, pick(smoke=2_000, laptop=20_000)
@@ -175,10 +182,27 @@ claim(
 #
 # $$ q(z_s \mid z_t, x) = \frac{q(z_t \mid z_s)\; q(z_s \mid x)}{q(z_t \mid x)} . $$
 #
-# A product of two Gaussians in $z_s$ is a Gaussian. With $c = 1 - e^{\gamma_s - \gamma_t}$, the share of the noise that
-# is fresh,
+# A product of two Gaussians in $z_s$ is a Gaussian. With $c = \sigma_{t|s}^2 / \sigma_t^2 = 1 - e^{\gamma_s - \gamma_t}$,
+# the share of the noise that is fresh,
 #
 # $$ \text{mean} = \frac{\alpha_s}{\alpha_t}(1 - c)\, z_t + \alpha_s\, c\, x, \qquad \text{variance} = \sigma_s^2\, c . $$
+#
+# <details><summary>Where they come from</summary>
+#
+# The old noise in $z_t$ has variance $\alpha_{t|s}^2 \sigma_s^2$. Its share of $\sigma_t^2$ is a ratio of SNRs,
+# $\frac{\alpha_t^2}{\sigma_t^2} \cdot \frac{\sigma_s^2}{\alpha_s^2} = e^{\gamma_s - \gamma_t} = 1 - c$, and what is left
+# is fresh: $\sigma_{t|s}^2 = \sigma_t^2\, c$.
+#
+# In a product of Gaussians, precisions (one over the variance) add up. As a function of $z_s$, $q(z_s \mid x)$ has
+# precision $1/\sigma_s^2$ and $q(z_t \mid z_s)$ has $\alpha_{t|s}^2 / \sigma_{t|s}^2 = \frac{1 - c}{\sigma_s^2\, c}$:
+#
+# $$ \frac{1}{\sigma_s^2} + \frac{\alpha_{t|s}^2}{\sigma_{t|s}^2}
+#    = \frac{1}{\sigma_s^2} \Big(1 + \frac{1 - c}{c}\Big) = \frac{1}{\sigma_s^2\, c} . $$
+#
+# One over that is the variance, $\sigma_s^2\, c$. The mean is the variance times the sum of the two centres, each
+# weighted by its precision, $\alpha_s x / \sigma_s^2 + \alpha_{t|s} z_t / \sigma_{t|s}^2$. The first gives $\alpha_s\, c\, x$. The second
+# gives $\frac{\alpha_{t|s} \sigma_s^2}{\sigma_t^2} z_t = \frac{1 - c}{\alpha_{t|s}} z_t$.
+# </details>
 #
 # Read it as advice: *to clean a little, move a little towards $x$*. The whole of a diffusion model is this formula with
 # a guess $\hat x$ in place of $x$. Let us hold it against Bayes' rule, integrating on a fine grid.
@@ -242,8 +266,7 @@ for gap, e, w, c in zip(gaps, exact, written, careful, strict=True):
     print(f"    {gap:7.0e}    {abs(w / e - 1):16.0e}    {abs(c / e - 1):15.0e}")
 
 # %% [markdown]
-# With a thousand steps γ moves by about 0.02 a step, with a million by 0.00002. You will not see `1 - exp(...)` in the
-# package.
+# With a thousand steps γ moves by about 0.02 a step, with a million by 0.00002.
 #
 # ## Ask yourself
 #
@@ -263,5 +286,5 @@ for gap, e, w, c in zip(gaps, exact, written, careful, strict=True):
 # > **A noise level is one number, γ; one jump to it equals any number of steps; and one step back is exact if you
 # > know the start.**
 #
-# `vdmlite.process` holds these formulas in 50 lines: `alpha`, `sigma`, `snr`, `marginal`, `transition`, `posterior`.
+# `vdmlite.process` holds these formulas: `alpha`, `sigma`, `snr`, `marginal`, `transition`, `posterior`.
 # Exercises: `exercises/02_forward_process.ipynb`. Next: lesson 03, what a model pays for not knowing the start.

@@ -20,8 +20,8 @@ from vdmlite.course import exercise
 # ## 0.1 · In units of the width
 # *difficulty ●○○ · 3 minutes*
 #
-# How many standard deviations does each entry of `x` lie above the mean? Return an array of the shape of `x`; `mean` and
-# `std` are numbers. Arithmetic works on whole arrays, so there is no loop.
+# How many standard deviations does each entry of `x` lie above the mean? Return an array of the shape of `x`, which may
+# also be a single number; `mean` and `std` are numbers. Arithmetic works on whole arrays, so there is no loop.
 
 
 # %% tags=["0.1"]

@@ -71,8 +71,8 @@ exercise(
     "1.1",
     divergence,
     inputs=lambda key: (
-        (m := normals(key, 2, (3,)))[0],
-        (s := widths(key, 2, (3,)))[0],
+        (m := normals(key, 2, (2, 3)))[0],
+        (s := widths(key, 2, (2, 3)))[0],
         m[1],
         s[1],
     ),
@@ -85,6 +85,18 @@ exercise(
             "jnp.sum(each)",
             "jnp.mean(each)",
             "That is the mean over the dimensions; the divergence of the whole is their sum.",
+        ),
+        (
+            "jnp.sum(each)",
+            "jnp.sum(each, -1)",
+            "This sums over the last axis only; every entry is a dimension, whatever the shape.",
+        ),
+        (
+            "squares = std_q**2 + (mean_q - mean_p) ** 2\n"
+            "    each = jnp.log(std_p / std_q) + squares / (2 * std_p**2)",
+            "squares = std_p**2 + (mean_q - mean_p) ** 2\n"
+            "    each = jnp.log(std_q / std_p) + squares / (2 * std_q**2)",
+            "That is KL(p ‖ q), the divergence the other way round; q comes first.",
         ),
         (
             "jnp.log(std_p / std_q)",
@@ -122,7 +134,7 @@ exercise(
 #
 # An encoder returns the mean and the *logarithm of the standard deviation* of its Gaussian, since a network may return
 # any number and a width must be positive. `eps` is standard normal noise. Return a draw from the encoder's Gaussian, as a
-# function of the three.
+# function of the three: the mean plus the noise in its right size.
 
 
 # %% tags=["1.2"]
@@ -152,6 +164,11 @@ exercise(
             "jnp.exp(log_std)",
             "jnp.exp(2 * log_std)",
             "The noise is scaled by the variance; it should be scaled by the standard deviation.",
+        ),
+        (
+            "mean + jnp",
+            "mean - jnp",
+            "A fair draw, since −ε is noise too, but the exercise asks for the mean plus the noise.",
         ),
         (
             "jnp.exp(log_std)",
@@ -436,7 +453,7 @@ exercise(
     "1.6",
     two_terms,
     inputs=lambda key: (
-        (n := normals(key, 2, (3,)))[0],
+        (n := normals(key, 2, (2, 3)))[0],
         n[1],
         0.05 + 0.4 * jax.random.uniform(key),
         0.3 + 0.5 * jax.random.uniform(jax.random.fold_in(key, 1)),
@@ -466,6 +483,16 @@ exercise(
             "jnp.sqrt(before) * (1 - alpha)",
             "before * (1 - alpha)",
             "x enters with the scale √ᾱ_{t−1}, not with its power.",
+        ),
+        (
+            "return prior, denoising",
+            "return denoising, prior",
+            "The two are swapped: prior matching comes first.",
+        ),
+        (
+            "jnp.sum(",
+            "(lambda a: jnp.sum(a, -1))(",
+            "This sums over the last axis only; every entry is a dimension, whatever the shape.",
         ),
     ],
     laws=[

@@ -17,6 +17,17 @@ def two_levels(key):
     return 8 * low - 6, 8 * low - 6 + 0.2 + 3 * gap
 
 
+def long_or_short(key):
+    """Two noise levels, the lower first, far apart or 0.00001; always in single precision.
+
+    The short steps lie near γ = 0: far from it a γ has so few digits that 1 − exp is exact.
+    """
+    low, gap, coin = jax.random.uniform(key, (3,), jnp.float32)
+    if coin < 0.3:
+        return low / 8, low / 8 + 1e-5
+    return 8 * low - 6, 8 * low - 6 + 0.2 + 3 * gap
+
+
 def scales(gamma):
     """Return (α, σ)."""
     alpha = jnp.sqrt(jax.nn.sigmoid(-gamma))
@@ -75,6 +86,16 @@ exercise(
             "The noise is scaled by σ², its variance; it should be scaled by σ.",
         ),
         (
+            "jnp.sqrt(jax.nn.sigmoid",
+            "(jax.nn.sigmoid",
+            "You scaled with the powers α² and σ²; the scales are their square roots.",
+        ),
+        (
+            "jax.nn.sigmoid(-gamma)) * x + jnp.sqrt(jax.nn.sigmoid(gamma))",
+            "jax.nn.sigmoid(gamma)) * x + jnp.sqrt(jax.nn.sigmoid(-gamma))",
+            "α and σ are swapped: the signal x goes with α, the noise with σ.",
+        ),
+        (
             "jnp.sqrt(jax.nn.sigmoid(-gamma)) * x",
             "x",
             "The signal is not shrunk. Noise is added, but x must be multiplied by α.",
@@ -125,6 +146,21 @@ exercise(
             "scale * jax",
             "A variance is scaled by the square of the factor, scale².",
         ),
+        (
+            "jnp.sqrt(alpha2_t / alpha2_s)",
+            "(alpha2_t / alpha2_s)",
+            "That is the ratio of the powers α_t² and α_s²; the scale is its square root.",
+        ),
+        (
+            "return scale, variance",
+            "return scale**2, variance",
+            "The variance is right, but the first result is α_{t|s}²; the scale is its square root.",
+        ),
+        (
+            "return scale, variance",
+            "return scale, jnp.sqrt(variance)",
+            "The second result is the standard deviation; asked for is its square, the variance.",
+        ),
     ],
     laws=[
         (
@@ -160,7 +196,7 @@ exercise(
     inputs=lambda key: (
         jax.random.normal(key, (3,)),
         jax.random.normal(jax.random.fold_in(key, 1), (3,)),
-        *two_levels(key),
+        *long_or_short(jax.random.fold_in(key, 2)),
     ),
     hints=[
         "expm1(u) is eᵘ − 1, so c is −expm1(γ_s − γ_t). It lies between 0 and 1.",
@@ -171,6 +207,16 @@ exercise(
             "gamma_s - gamma_t)",
             "gamma_t - gamma_s)",
             "s and t are swapped in c: it came out negative, but it is a share between 0 and 1.",
+        ),
+        (
+            "-jnp.expm1(",
+            "jnp.expm1(",
+            "expm1(u) is eᵘ − 1, and c is 1 − eᵘ: put a minus in front.",
+        ),
+        (
+            "-jnp.expm1(",
+            "1 - jnp.exp(",
+            "The formula is right, but 1 − exp(…) loses its digits when the step is small: use expm1.",
         ),
         (
             "jnp.sqrt(jax.nn.sigmoid(gamma_s) * c)",
