@@ -156,7 +156,7 @@ def test(python: str, *, quick: bool) -> int:
             "spelling": [python, "-m", "codespell_lib", "."],
             "types": [python, "-m", "basedpyright"],
             "tests": [*pytest, "tests"],
-            "tests in double precision": [*pytest, "-m", "quick", "tests"],
+            "tests in double precision": [*pytest, "-m", "not course", "tests"],
             "notebooks": [*notebooks, "lessons", "solutions"],
         }
     results = {}

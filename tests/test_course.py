@@ -7,6 +7,8 @@ import pytest
 
 from vdmlite.course import build, claim, notebook, pick, show, size, slider
 
+pytestmark = pytest.mark.course
+
 
 @pytest.fixture
 def shown(monkeypatch):

@@ -10,6 +10,8 @@ import yaml
 import vdmlite
 from vdmlite.course import build
 
+pytestmark = pytest.mark.course
+
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
 PAGES = ["README.md", "CONTRIBUTING.md", "CHANGELOG.md"]

@@ -22,6 +22,8 @@ from vdmlite.course.exercise import (
     unit_exercises,
 )
 
+pytestmark = pytest.mark.course
+
 SOURCES = build.sources("solutions")
 CELLS = {
     build.number_of(cell): cell.source

@@ -12,6 +12,8 @@ import pytest
 
 from vdmlite.course import build
 
+pytestmark = pytest.mark.course
+
 LESSONS = build.sources("lessons")
 UNITS = build.sources("solutions")
 EXECUTED = [s.with_suffix(".ipynb") for s in (*LESSONS, *UNITS)]

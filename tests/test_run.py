@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+pytestmark = pytest.mark.course
+
 ROOT = Path(__file__).parents[1]
 
 

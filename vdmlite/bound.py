@@ -166,12 +166,14 @@ def evaluate(
     standard errors come from the spread of the passes.
 
     Raises:
-        ValueError: as `vlb` does, or fewer than 2 draws.
+        ValueError: as `vlb` does; fewer than 2 draws; an empty data set or batch.
     """
     if draws < 2:
         raise ValueError(f"a standard error needs at least 2 draws, got {draws}")
     vdm.check(data, batch=True)
     n = len(data)
+    if n < 1 or batch_size < 1:
+        raise ValueError(f"nothing to evaluate: {n} examples in batches of {batch_size}")
     passes = []
     for draw_key in jax.random.split(key, draws):
         time_key, noise_key = jax.random.split(draw_key)

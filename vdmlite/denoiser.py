@@ -86,12 +86,12 @@ class MixtureDenoiser(AbstractDenoiser):
     ) -> Prediction:
         """Return E[x | z] and E[ε | z], averaged over the components that z may come from."""
         del key
-        log_prob = self.diffused(gamma).component_log_prob(z)
-        guesses = jax.vmap(lambda m, s: GaussianDenoiser(Gaussian(m, s))(z, gamma).eps)
-        eps = jnp.tensordot(
-            jax.nn.softmax(log_prob), guesses(self.data.means, self.data.stds), axes=1
+        weights = jax.nn.softmax(self.diffused(gamma).component_log_prob(z))
+        guesses = jax.vmap(lambda m, s: GaussianDenoiser(Gaussian(m, s))(z, gamma))(
+            self.data.means, self.data.stds
         )
-        return from_eps(eps, z, gamma)
+        x, eps = (jnp.tensordot(weights, a, axes=1) for a in (guesses.x, guesses.eps))
+        return Prediction(x, eps, gamma)
 
     def diffused(self, gamma: ScalarLike) -> Mixture:
         """Return q(z), the mixture that the data becomes at noise level γ."""

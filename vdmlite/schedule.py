@@ -22,7 +22,7 @@ class AbstractSchedule(eqx.Module):
 
     def slope(self, t: ScalarLike) -> tuple[Scalar, Scalar]:
         """Return (γ(t), dγ/dt), the slope by forward-mode differentiation."""
-        t = jnp.asarray(t)
+        t = jnp.asarray(t, jnp.result_type(float))
         return jax.jvp(self, (t,), (jnp.ones_like(t),))
 
 

@@ -1,0 +1,168 @@
+"""The package's shape: floors, sizes, names, and classes that are abstract or final."""
+
+import ast
+import importlib
+import inspect
+import re
+import types
+from pathlib import Path
+
+import oracles
+import pytest
+
+import vdmlite
+
+ROOT = Path(vdmlite.__file__).parent
+CORE = sorted(
+    p
+    for p in ROOT.rglob("*.py")
+    if p.relative_to(ROOT).parts[0] not in ("course", "neighbours")
+)
+FLOORS = {
+    "_types": 0,
+    **dict.fromkeys(["gaussian", "schedule", "nn.fourier"], 1),
+    **dict.fromkeys(["process", "data", "nn.mlp", "nn.conv"], 2),
+    **dict.fromkeys(["prediction", "decoder", "nn"], 3),
+    "denoiser": 4,
+    "model": 5,
+    **dict.fromkeys(["bound", "sampling", "viz"], 6),
+    **dict.fromkeys(["training", "recipes"], 7),
+    "": 8,  # __init__, the table of contents
+}
+TREES = {p: ast.parse(p.read_text(encoding="utf-8")) for p in CORE}
+each_file = pytest.mark.parametrize("path", CORE, ids=lambda p: str(p.relative_to(ROOT)))
+Function = ast.FunctionDef | ast.AsyncFunctionDef
+Definition = Function | ast.ClassDef
+
+
+def module(path: Path) -> str:
+    parts = path.relative_to(ROOT).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(path: Path) -> set[str]:
+    """Name every module of the package that a file imports, at any depth of its code."""
+    package = ["vdmlite", *path.relative_to(ROOT).parts[:-1]]
+    found = set()
+    for node in ast.walk(TREES[path]):
+        if isinstance(node, ast.Import):
+            found |= {a.name for a in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            # `from . import data` names a module, `from .data import ring` does not.
+            inner = {f"{base}.{a.name}" for a in node.names}
+            names = {module(p) for p in CORE}
+            parts = {n for n in inner if n.removeprefix("vdmlite.") in names}
+            found |= parts | ({base} if len(parts) < len(inner) else set())
+    ours = {n for n in found if n.split(".")[0] == "vdmlite"}
+    return {n.removeprefix("vdmlite").removeprefix(".") for n in ours}
+
+
+def definitions(kinds) -> list:
+    return [
+        node for tree in TREES.values() for node in ast.walk(tree) if isinstance(node, kinds)
+    ]
+
+
+def test_there_is_a_core_to_look_at():
+    assert len(CORE) > 15
+    assert imports(ROOT / "model.py") >= {
+        "_types",
+        "decoder",
+        "denoiser",
+        "process",
+        "schedule",
+    }
+    assert imports(ROOT / "nn" / "mlp.py") == {"_types", "nn.fourier"}
+
+
+@each_file
+def test_a_file_imports_from_lower_floors_only(path):
+    assert module(path) in FLOORS, f"give {module(path)} a floor"
+    floor = FLOORS[module(path)]
+    for name in imports(path):
+        assert name.split(".")[0] not in ("course", "neighbours"), f"the core imports {name}"
+        assert FLOORS[name] < floor, f"{module(path)} (floor {floor}) imports {name}"
+
+
+def test_no_floor_is_vacant():
+    assert set(FLOORS) == {module(p) for p in CORE}
+
+
+def test_the_core_is_small():
+    lines = sum(len(p.read_text(encoding="utf-8").splitlines()) for p in CORE)
+    assert lines <= 2500, f"the core has {lines} lines, of at most 2,500"
+
+
+def test_functions_are_short():
+    long = {f.name: f.end_lineno - f.lineno + 1 for f in definitions(Function)}
+    assert {name: n for name, n in long.items() if n > 50} == {}
+
+
+@each_file
+def test_public_names_have_docstrings(path):
+    def public(body) -> list:
+        nodes = [n for n in body if isinstance(n, Definition) and not n.name.startswith("_")]
+        return nodes + [m for n in nodes if isinstance(n, ast.ClassDef) for m in public(n.body)]
+
+    assert ast.get_docstring(TREES[path])
+    assert [n.name for n in public(TREES[path].body) if not ast.get_docstring(n)] == []
+
+
+def test_classes_are_abstract_or_final():
+    classes = {c.name: c for c in definitions(ast.ClassDef)}
+    for c in classes.values():
+        abstract = [
+            f.name
+            for f in c.body
+            if isinstance(f, Function)
+            and any(ast.unparse(d).endswith("abstractmethod") for d in f.decorator_list)
+        ]
+        assert c.name.startswith("Abstract") == bool(abstract), c.name
+        for base in map(ast.unparse, c.bases):
+            assert base not in classes or base.startswith("Abstract"), f"{c.name}({base})"
+
+
+def test_no_super_and_no_isinstance_on_our_own_types():
+    classes = {c.name for c in definitions(ast.ClassDef)}
+    for call in definitions(ast.Call):
+        name = ast.unparse(call.func)
+        assert name != "super"
+        if name in ("isinstance", "issubclass"):
+            asked = {n.split(".")[-1] for n in re.findall(r"[\w.]+", ast.unparse(call.args[1]))}
+            assert not asked & classes, ast.unparse(call)
+
+
+def test_the_table_of_contents():
+    """Every import is `X as X`; no module shares its name with an export."""
+    tree = TREES[ROOT / "__init__.py"]
+    nodes = [n for n in ast.walk(tree) if isinstance(n, ast.Import | ast.ImportFrom)]
+    for node in nodes:
+        for a in node.names:
+            assert a.asname == a.name, f"import {a.name} as {a.name}"
+            assert hasattr(vdmlite, a.name)
+    modules = {p.stem for p in ROOT.iterdir() if p.suffix == ".py"} | {"nn"}
+    for name in modules - {"__init__"}:
+        assert isinstance(getattr(vdmlite, name, types.ModuleType(name)), types.ModuleType), (
+            name
+        )
+
+
+@pytest.mark.parametrize("kind", ["Schedule", "Denoiser", "Decoder"])
+def test_every_final_class_is_in_its_registry(kind):
+    """What isn't registered isn't tested."""
+    names = [f"vdmlite.{module(p)}".rstrip(".") for p in CORE]
+    modules = [importlib.import_module(n) for n in names]
+    finals = {
+        name
+        for m in modules
+        for name, c in inspect.getmembers(m, inspect.isclass)
+        if issubclass(c, getattr(vdmlite, f"Abstract{kind}")) and not inspect.isabstract(c)
+    }
+    assert finals == set(getattr(oracles, f"{kind.upper()}S"))
+
+
+def test_every_reading_is_in_its_registry():
+    readings = {n for n in vars(vdmlite.prediction) if n.startswith("from_")}  # type: ignore
+    assert readings == {f"from_{name}" for name in oracles.READINGS}

@@ -1,0 +1,181 @@
+"""Training: the loss falls, runs repeat exactly, and only what is meant to is trained."""
+
+import io
+import itertools
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+import pytest
+from oracles import close
+
+import vdmlite as vdm
+from vdmlite import VDM, FixedLinear, GaussianDecoder, LearnedLinear, NetDenoiser
+from vdmlite.nn import MLP
+
+ADAM = optax.adam(1e-2)
+KEY = jax.random.key(7)
+quick = pytest.mark.quick
+
+
+def small(schedule=None) -> VDM:
+    schedule = FixedLinear(-5.0, 4.0) if schedule is None else schedule
+    net = MLP((2,), width=16, depth=1, key=jax.random.key(0))
+    return VDM(schedule, NetDenoiser(net, vdm.from_v), GaussianDecoder(), (2,))
+
+
+def batches(n=32):
+    """Points on two spots, an endless iterator, the same every time."""
+    rng = np.random.default_rng(0)
+    while True:
+        spots = rng.choice([-0.7, 0.7], (n, 1))
+        yield (spots + 0.1 * rng.normal(size=(n, 2))).astype(jnp.result_type(float))
+
+
+def run(state, steps, start=0):
+    some = itertools.islice(batches(), start, start + steps)
+    return list(vdm.train(ADAM, state, some, key=KEY))[-1]
+
+
+def arrays(tree):
+    return jax.tree.leaves(eqx.filter(tree, eqx.is_array))
+
+
+@quick
+def test_one_step_is_the_optimisers(key):
+    state, batch = vdm.init(small(), ADAM), next(batches())
+    new, terms = vdm.train_step(ADAM, state, batch, key=key)
+    assert new.step == 1
+    step_key = jax.random.fold_in(key, 0)
+
+    @eqx.filter_jit
+    @eqx.filter_value_and_grad
+    def bits_per_dim(model):
+        return vdm.batch_vlb(model, jnp.asarray(batch), key=step_key).loss.mean() / (
+            2 * np.log(2)
+        )
+
+    bits, grads = bits_per_dim(state.vdm)
+    close(vdm.bits_per_dim(terms.loss, (2,)), bits, ulps=256)
+    params = eqx.filter(state.vdm, eqx.is_inexact_array)
+    expected = eqx.apply_updates(state.vdm, ADAM.update(grads, state.opt_state, params)[0])
+    for got, want in zip(arrays(new.vdm), arrays(expected), strict=True):
+        np.testing.assert_allclose(got, want, atol=1e-4)  # Adam divides by tiny gradients
+    # At step 0 the average keeps 1/10 of its start.
+    for average, old, latest in zip(
+        *map(arrays, (new.average, state.vdm, new.vdm)), strict=True
+    ):
+        close(average, 0.1 * old + 0.9 * latest)
+
+
+def test_the_loss_falls():
+    losses = [
+        float(terms.loss)
+        for _, terms in vdm.train(
+            ADAM, vdm.init(small(), ADAM), itertools.islice(batches(), 300), key=KEY
+        )
+    ]
+    early, late = np.array(losses[:50]), np.array(losses[-50:])
+    error = np.hypot(early.std(), late.std()) / np.sqrt(50)
+    assert early.mean() - late.mean() > 5 * error
+
+
+@quick
+def test_the_average_is_no_alias():
+    state = vdm.init(small(), ADAM)
+    for s in (state, run(state, 1)[0]):
+        for a, b in zip(arrays(s.vdm), arrays(s.average), strict=True):
+            assert a.unsafe_buffer_pointer() != b.unsafe_buffer_pointer()
+    for a, b in zip(arrays(state.vdm), arrays(state.average), strict=True):
+        assert np.array_equal(a, b)
+
+
+def test_the_same_key_repeats_and_a_resumed_run_is_uninterrupted():
+    whole, terms = run(vdm.init(small(), ADAM), 6)
+    again, _ = run(vdm.init(small(), ADAM), 6)
+    half, _ = run(vdm.init(small(), ADAM), 3)
+    file = io.BytesIO()
+    eqx.tree_serialise_leaves(file, half)
+    file.seek(0)
+    saved = eqx.tree_deserialise_leaves(file, vdm.init(small(), ADAM))
+    resumed, resumed_terms = run(saved, 3, start=3)
+    assert eqx.tree_equal(terms, resumed_terms)
+    assert len(arrays(whole)) > 10
+    for a, b, c in zip(*map(arrays, (whole, again, resumed)), strict=True):
+        assert np.array_equal(a, b)
+        assert np.array_equal(a, c)
+    other, _ = next(vdm.train(ADAM, half, batches(), key=jax.random.key(8)))
+    same, _ = next(vdm.train(ADAM, half, batches(), key=KEY))
+    assert not eqx.tree_equal(other.vdm, same.vdm)
+
+
+class Counted(vdm.AbstractDenoiser):
+    """A denoiser with one weight, and arrays that are no weights."""
+
+    weight: jax.Array
+    order: jax.Array
+    mask: jax.Array
+    temperature: float
+
+    def __call__(self, z, gamma, *, key=None):
+        del key
+        TRACES.append(gamma)
+        return vdm.from_eps(
+            self.weight * z[self.order] * self.mask * self.temperature, z, gamma
+        )
+
+
+TRACES: list = []
+
+
+def counted(schedule) -> VDM:
+    denoiser = Counted(jnp.ones(()) * 0.5, jnp.array([1, 0]), jnp.array([True, False]), 2.0)
+    return VDM(schedule, denoiser, GaussianDecoder(), (2,))
+
+
+def test_only_inexact_arrays_are_trained():
+    state, _ = run(vdm.init(counted(FixedLinear(-5.0, 4.0)), ADAM), 2)
+    for model in (state.vdm, state.average):
+        denoiser = model.denoiser
+        assert isinstance(denoiser, Counted)
+        assert denoiser.weight != 0.5
+        assert denoiser.order.tolist() == [1, 0]
+        assert denoiser.mask.tolist() == [True, False]
+        assert jnp.issubdtype(denoiser.order.dtype, jnp.integer)
+        assert denoiser.mask.dtype == bool
+        assert denoiser.temperature == 2.0
+        assert model.schedule == FixedLinear(-5.0, 4.0)
+
+
+def test_a_learned_schedule_is_trained():
+    state, _ = run(vdm.init(small(LearnedLinear(-5.0, 4.0)), ADAM), 2)
+    assert isinstance(state.vdm.schedule, LearnedLinear)
+    assert state.vdm.schedule.start != -5.0
+    assert state.vdm.schedule.width != 9.0
+
+
+@pytest.mark.parametrize("make", [FixedLinear, LearnedLinear])
+def test_a_step_is_compiled_once(make):
+    """Not once for each of the first steps, as when a step changes the type of its state."""
+    state = vdm.init(counted(make(-5.5, 4.0)), ADAM)
+    TRACES.clear()
+    run(state, 4)
+    assert len(TRACES) == 1
+
+
+@quick
+@pytest.mark.parametrize(
+    ("batch", "message"),
+    [
+        (np.array([[0.1, np.nan]]), "must be finite, got 1 such values as nan"),
+        (np.zeros((4, 3)), r"shape \(n, 2\), got \(4, 3\)"),
+        (np.zeros(2), r"shape \(n, 2\), got \(2,\)"),
+        (np.zeros((4, 2), np.int32), "takes real numbers, got data of type int32"),
+    ],
+)
+def test_a_bad_batch_raises(batch, message):
+    run_of_one = vdm.train(ADAM, vdm.init(small(), ADAM), [batch], key=KEY)
+    with pytest.raises(ValueError, match=message):
+        next(run_of_one)
