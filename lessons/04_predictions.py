@@ -25,7 +25,7 @@ from vdmlite.course import claim, pick, show
 from vdmlite.viz import COLORS, LINES, MARKERS, density
 
 # This lesson trains, so JAX stays in single precision: 1e-5 is then near the last digits there are.
-key = jax.random.key(4)
+gamma_key, x_key, eps_key, latent_key = jax.random.split(jax.random.key(4), 4)
 
 # %% [markdown]
 # ## One equation, two unknowns
@@ -57,10 +57,16 @@ for name, axis, style in (
     axis = np.array(axis) * 1.5
     ax.annotate("", axis, (0, 0), arrowprops={"arrowstyle": "->", "ls": style, "lw": 1.3})
     ax.text(*(axis * 1.06), name, ha="center", va="center", fontsize=12)
-for foot in ((corner[0], 0), (0, corner[1])):
-    ax.plot(*np.transpose([foot, corner]), color=COLORS[0], ls="-", lw=1)
-for axis in (along, across):
-    ax.plot(*np.transpose([axis * (axis @ corner), corner]), color=COLORS[1], ls="--", lw=1)
+feet = (
+    (np.array([1, 0]), COLORS[0], "-"),
+    (np.array([0, 1]), COLORS[0], "-"),
+    (along, COLORS[1], "--"),
+    (across, COLORS[1], "--"),
+)
+for axis, color, style in feet:
+    foot = axis * (axis @ corner)
+    ax.plot(*np.transpose([foot, corner]), color=color, ls=style, lw=1)
+    ax.plot(*foot, "s", color=color, ms=5)
 ax.plot(*corner, "o", color="k")
 angle = np.linspace(0, phi, 30)
 ax.plot(0.35 * np.cos(angle), 0.35 * np.sin(angle), color="0.5", ls="-", lw=1)
@@ -70,11 +76,12 @@ ax.set_axis_off()
 show(
     figure,
     "A point in the plane with two pairs of axes: x and ε, drawn solid, and z and v, dashed, turned "
-    "against the first pair by the angle φ. Perpendiculars drop from the point to all four axes.",
+    "against the first pair by the angle φ. Perpendiculars drop from the point to all four axes; small "
+    "squares mark their feet, the four coordinates.",
 )
 
 # %% [markdown]
-# The point is fixed: this $x$, that ε. Its coordinate $z$ is known. Any one of the other three fixes the point. The names in
+# The point is fixed; the squares mark its four coordinates. $z$ is known. Any one of the other three fixes the point. The names in
 # the package are `from_x`, `from_eps`, `from_v`: each reads what a network puts out, together with $z$ and γ, and returns a
 # `Prediction` that knows all of them.
 #
@@ -147,8 +154,8 @@ claim(
 # $$ \nabla \log q(z) = \frac{\alpha\, \mathbb E[x \mid z] - z}{\sigma^2}, \qquad\text{that is}\qquad
 #    \alpha\, \hat x = z + \sigma^2\, \nabla \log q(z) \quad\text{with } \hat x = \mathbb E[x \mid z] . $$
 #
-# That is Tweedie's formula. The best guess of the data (the one with the smallest mean squared error is always the mean) lies
-# uphill from $z$, and how far uphill is the gradient. Put $z = \alpha \hat x + \sigma \hat\varepsilon$ into it and you get the score as we named
+# That is Tweedie's formula. From $z$ go uphill, by $\sigma^2$ times the gradient, and you stand at $\alpha \hat x$, the best guess of the
+# data as it would stand in $z$. (The guess with the smallest mean squared error is always the mean.) Put $z = \alpha \hat x + \sigma \hat\varepsilon$ into it and you get the score as we named
 # it, $\nabla \log q(z) = -\hat\varepsilon/\sigma$. Whoever can remove noise knows the slope of the density, without ever knowing the density.
 #
 # For the moons, a mixture of 128 Gaussians, we can compute both sides. On the left the posterior mean, by Bayes' rule: how
@@ -179,9 +186,11 @@ def uphill(z, gamma):
 
 
 n = 4000
-gamma_key, x_key, eps_key = jax.random.split(key, 3)
+drawn = data.sample(
+    mixture, n + 52_000, key=x_key
+)  # the first n for here, the others for the race
 gammas = jax.random.uniform(gamma_key, (n,), minval=-9.0, maxval=6.0)
-x = jnp.asarray(data.sample(mixture, n, key=x_key))
+x = jnp.asarray(drawn[:n])
 eps = jax.random.normal(eps_key, x.shape)
 z = process.alpha(gammas)[:, None] * x + process.sigma(gammas)[:, None] * eps
 
@@ -198,15 +207,15 @@ claim(
 
 # %%
 figure, axes = plt.subplots(1, 3, figsize=(9, 3.1))
-line = np.linspace(-1.75, 1.75, 11)
-grid = jnp.stack(jnp.meshgrid(line, line), -1).reshape(-1, 2)
 to_guess = jax.jit(jax.vmap(uphill, (0, None)))
-for ax, gamma in zip(axes, (-4.0, -2.0, 0.0), strict=True):
-    density(ax, exact.diffused(gamma).log_prob, title=f"γ = {gamma:g}")
+for ax, gamma, count in zip(axes, (-4.0, -2.0, 0.0), (11, 7, 7), strict=True):
+    line = np.linspace(-1.75, 1.75, count)
+    grid = jnp.stack(jnp.meshgrid(line, line), -1).reshape(-1, 2)
+    density(ax, exact.diffused(gamma).log_prob, title=f"γ = {gamma:g}".replace("-", "−"))
     move = to_guess(grid, gamma) - grid
     quiver = {"angles": "xy", "scale_units": "xy", "scale": 1, "width": 0.005}
     ax.quiver(*np.asarray(grid).T, *np.asarray(move).T, color="w", **quiver)
-    ax.set(xlabel="z₁", ylabel="z₂")
+    ax.set(xlabel="first coordinate", ylabel="second coordinate")
 show(
     figure,
     "The diffused moons' density, bright, at γ = −4, −2 and 0, with white arrows from a grid of points z to "
@@ -230,7 +239,7 @@ show(
 # | $\hat v$ | $\sigma z + \alpha \hat v$ | $\alpha$ |
 # | score | $-\sigma \cdot$ score | $\sigma$ |
 #
-# Its square is a weight: $\lVert \varepsilon - \hat\varepsilon \rVert^2$ is $\mathrm{SNR} \cdot \lVert x - \hat x \rVert^2$, and $\alpha^2 \lVert v - \hat v \rVert^2$. Let us check the middle column by
+# Its square is a weight: $\lVert \varepsilon - \hat\varepsilon \rVert^2$ is $\mathrm{SNR} \cdot \lVert x - \hat x \rVert^2$, and $\alpha^2 \lVert v - \hat v \rVert^2$. Let us check the last column by
 # pushing each output a little, and draw.
 
 # %%
@@ -277,7 +286,7 @@ show(
 # score? It has the lowest line on the left only because it is itself huge there: its size is $1/\sigma$. The other three have
 # sizes around 1 for data of size 1, so their lines may be compared.
 #
-# That is an argument about errors of equal size, and networks don't promise that. So try.
+# This assumes errors of equal size. Do networks make them? We try.
 #
 # ## A small race
 #
@@ -289,13 +298,13 @@ show(
 # γ, is what the network pays too much. We measure that directly, on the same latents for all.
 
 # %%
-points, fresh = np.split(data.sample(mixture, 52_000, key=x_key), [20_000])
+points, fresh = np.split(drawn[n:], [20_000])
 updates = pick(smoke=20, laptop=1500)
 seeds = pick(smoke=1, laptop=3)
 
 # 512 latents at each γ of the grid, and the exact guess of their noise: the same for every network.
 clean = fresh[: 512 * len(gammas)].reshape(len(gammas), 512, 2)
-noise = jax.random.normal(eps_key, clean.shape)
+noise = jax.random.normal(latent_key, clean.shape)
 latents = (
     process.alpha(gammas)[:, None, None] * clean + process.sigma(gammas)[:, None, None] * noise
 )
@@ -316,17 +325,20 @@ def excess(denoiser):
     return np.asarray(0.5 * jnp.mean(jnp.sum((best - guesses(denoiser)) ** 2, -1), -1))
 
 
+optimiser = optax.adam(optax.cosine_decay_schedule(3e-3, updates), b2=0.99)
+
+
 def race(read, seed):
     net_key, noise_key = jax.random.split(jax.random.key(seed))
     net = vdmlite.nn.MLP((2,), width=64, depth=3, key=net_key)
     denoiser = vdmlite.NetDenoiser(net, read)
     vdm = vdmlite.VDM(vdmlite.FixedLinear(-9.0, 6.0), denoiser, vdmlite.GaussianDecoder(), (2,))
-    optimiser = optax.adam(optax.cosine_decay_schedule(3e-3, updates), b2=0.99)
     random = np.random.default_rng(seed)
     batches = (points[random.integers(0, len(points), 256)] for _ in range(updates))
     start = vdmlite.init(vdm, optimiser)
-    *_, (state, _) = vdmlite.train(optimiser, start, batches, key=noise_key)
-    return excess(state.average.denoiser)
+    for state, _ in vdmlite.train(optimiser, start, batches, key=noise_key):
+        average = state.average
+    return excess(average.denoiser)
 
 
 readings = {"x̂": vdmlite.from_x, "ε̂": vdmlite.from_eps, "v̂": vdmlite.from_v}
@@ -362,18 +374,17 @@ show(
 # %%
 if seeds > 1:
     gap = totals["ε̂"] - totals["v̂"]  # seed by seed: same batches, same noise
-    print(f"ε̂ pays {gap.mean():.2f} ± {gap.std(ddof=1) / np.sqrt(seeds):.2f} nats more than v̂")
+    print(f"ε̂ pays {gap.mean():.3f} ± {gap.std(ddof=1) / np.sqrt(seeds):.3f} nats more than v̂")
 
 # %% [markdown]
 # Training on $\hat x$ is far behind. Most of what it pays lies where its line is high, on the clean side; but it is behind on
-# the noisy side as well, where its line is the lowest. The lines don't foretell that. One may suspect that the clean side,
-# with its large weight, drowns the rest while it learns. Between $\hat\varepsilon$ and $\hat v$ it is close: the second is ahead by not much
-# more than seeds differ, and around γ = 0 the first even leads. At the noisy end the curve of $\hat\varepsilon$ turns up: copying its input
-# perfectly is what it never finishes learning.
+# the noisy side as well, where its line is low too. The lines don't foretell that. One may suspect that the clean side,
+# with its large weight, drowns the rest while it learns. Between $\hat\varepsilon$ and $\hat v$ it is close: the second is ahead with
+# each seed, by about 0.04 nats, and one seed differs from another by as much. For γ a little above 0 the first even
+# leads. At the noisy end the curve of $\hat\varepsilon$ turns up: copying its input perfectly is what it never finishes learning.
 #
 # Be careful what you take from it. One data set, one small network, one learning rate, a short training: a longer one
-# narrows every gap, for the best guess is the same for all. And the bound need not be the aim: with another weight over γ
-# another target may win. Recipes of this course train on $\hat v$ in the plane and, for images, on something better still, which
+# narrows every gap, for the best guess is the same for all. With another weight over γ another target may win. Recipes of this course train on $\hat v$ in the plane and, for images, on something better still, which
 # knows that pixels come in levels (lesson 11); the published VDM predicts $\hat\varepsilon$.
 #
 # ## Ask yourself
@@ -396,5 +407,5 @@ if seeds > 1:
 # > **x̂, ε̂, v̂ and the score are one guess under four names; a name matters only because a network's errors count α/σ, 1, α or
 # > σ times in ε̂.**
 #
-# `vdmlite.prediction` holds the four readings in 60 lines, `MixtureDenoiser` the exact guess for mixtures.
+# `vdmlite.prediction` holds the four readings, `MixtureDenoiser` the exact guess for mixtures.
 # Exercises: `exercises/04_predictions.ipynb`. Next: lesson 05, where the number of steps goes to infinity.

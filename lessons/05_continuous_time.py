@@ -3,13 +3,13 @@
 #
 # *A minute on 2 CPU cores · after lesson 04 · VDM §4.1, §5 and appendix I.1 · files `bound.py`, `training.py`*
 #
-# **The idea.** The more steps the way from noise to data has, the cheaper the description. So take infinitely many: the
+# **The idea.** Cut each step from noise to data in two, and the description gets cheaper. So take infinitely many: the
 # sum over steps becomes one integral over γ, and a random point of it is all that training needs.
 #
 # **After this lesson you can**
-# - say why more steps never hurt, with one picture;
+# - say why cutting steps never hurts the best guess, with one picture;
 # - write the diffusion loss as an integral over γ, and estimate it without bias from random times;
-# - spread those times so that the estimate shakes less, and say when that pays;
+# - spread those times so that the estimate varies less, and say when that pays;
 # - train a model of handwritten digits and state, with an error bar, how many bits a pixel costs it.
 
 # %%
@@ -25,7 +25,9 @@ from vdmlite.course import claim, pick, show
 from vdmlite.viz import COLORS, images, panels
 
 # This lesson trains, so JAX stays in single precision; the exact sums below are NumPy's, in double.
-key = jax.random.key(5)
+keys = jax.random.split(jax.random.key(5), 10)
+t_key, x_key, eps_key, tooth_key, comb_key, picture_key = keys[:6]
+init_key, train_key, test_key, sample_key = keys[6:]
 
 # %% [markdown]
 # ## What a step costs
@@ -33,22 +35,22 @@ key = jax.random.key(5)
 # Lesson 03 wrote the *diffusion loss* with $T$ steps as a sum of Kullback–Leibler divergences, one a step, and each is a
 # difference of two signal-to-noise ratios times a squared error. From noise level $t$ down to the cleaner $s$:
 #
-# $$ \tfrac12\, \bigl(\mathrm{SNR}_s - \mathrm{SNR}_t\bigr)\; \mathbb E\,\lVert x - \hat x(z_t) \rVert^2 . $$
+# $$ \tfrac12\, \bigl(\mathrm{SNR}(s) - \mathrm{SNR}(t)\bigr)\; \mathbb E\,\lVert x - \hat x(z_t) \rVert^2 . $$
 #
 # Width times height: the cost of a step is half the area of a rectangle. Its width is the stretch of SNR that the step
 # covers. Its height is the error of the guess made *at the noisy end*, $z_t$, where the step begins.
 #
 # Call the error $f$, as a function of $u = \mathrm{SNR}$. For the best possible guess $f$ can only fall as $u$ grows:
-# whoever holds a cleaner latent may always add noise to it and guess from that. For Gaussian data of standard deviation
-# $s$ (and the exact denoiser) $f(u) = s^2/(1 + s^2 u)$ for every dimension. We take one dimension and $s = \tfrac12$.
+# whoever holds a cleaner latent may always add noise to it and guess from that. For the Gaussian numbers of lesson 03,
+# of standard deviation ½, and the exact denoiser, it is $f(u) = 1/(4 + u)$.
 #
 # ## The key picture
 
 
 # %%
-def f(u, s=0.5):
+def f(u):
     """The squared error of the best guess of x at signal-to-noise ratio u."""
-    return s**2 / (1 + s**2 * u)
+    return 1 / (4 + u)
 
 
 def staircase(gammas):
@@ -57,9 +59,9 @@ def staircase(gammas):
     return 0.5 * np.sum((u[:-1] - u[1:]) * f(u[1:]))
 
 
-def area(low, high, s=0.5):
-    """Half the area under f, by hand: the integral of s²/(1 + s²u) is log(1 + s²u)."""
-    return 0.5 * (np.log1p(s**2 * np.exp(-low)) - np.log1p(s**2 * np.exp(-high)))
+def area(low, high):
+    """Half the area under f, by hand: the integral of 1/(4 + u) is log(4 + u)."""
+    return 0.5 * (np.log(4 + np.exp(-low)) - np.log(4 + np.exp(-high)))
 
 
 figure, axes = panels(3, width=3.7, height=3.2)
@@ -90,8 +92,8 @@ show(
 # %% [markdown]
 # The diffusion loss is half the area of the staircase. A stair is as high as the curve at its left end, where the step
 # begins, and keeps that height to the right end although the curve falls: *a long step pays as if nothing could be
-# learned on the way.* Cut a stair in two, and the right half gets lower. The left half stays. So to cut is to save, always,
-# and what the staircase comes down to is the curve.
+# learned on the way.* Cut a stair in two, and the right half gets lower. The left half stays. Every cut saves, and in the
+# limit the staircase is the curve.
 #
 # That argument needs $f$ to fall. It does for the best guess; for a trained network it is a good habit, not a law. And it
 # needs stairs that are *cut*: from 16 steps to 32, say. From 16 to 17 all edges move, so there we look instead of arguing.
@@ -124,19 +126,20 @@ claim(
 
 # %% [markdown]
 # From $T = 100$ on, the last column falls about tenfold when $T$ grows tenfold. The excess is made of small triangles: cut
-# them, and you have ten times as many, each a hundredth of the size. A model with $T = 1000$ steps has no deep reason to stop there. Let us not stop at all.
+# them, and you have ten times as many, each a hundredth of the size. Nothing singles out $T = 1000$, so let $T$ go to
+# infinity.
 #
 # ## One integral
 #
 # With infinitely many steps the stairs become the curve: $L_\infty = \tfrac12 \int f(u)\, du$, from the smallest SNR to the
-# largest. Two substitutions make it beautiful. First $u = e^{-\gamma}$, so $|du| = e^{-\gamma} |d\gamma| = \mathrm{SNR}\,|d\gamma|$.
+# largest. Two substitutions simplify it. First $u = e^{-\gamma}$, so $|du| = e^{-\gamma} |d\gamma| = \mathrm{SNR}\,|d\gamma|$.
 # Then from lesson 04, $\mathrm{SNR} \cdot \lVert x - \hat x \rVert^2 = \lVert \varepsilon - \hat\varepsilon \rVert^2$. Together:
 #
 # $$ L_\infty = \frac12 \int_{\gamma_0}^{\gamma_1} \mathbb E\, \lVert \varepsilon - \hat\varepsilon(z_\gamma;\, \gamma) \rVert^2\; d\gamma . $$
 #
 # Look at what is *not* in it: no steps, no time, no schedule. How γ runs from $\gamma_0$ to $\gamma_1$ leaves no trace; only the
 # two ends do. (Lesson 06 takes that at its word.) For our Gaussian the error of the noise is
-# $m(\gamma) = s^2 e^{-\gamma}/(1 + s^2 e^{-\gamma})$: near 1 where the data is almost clean and nobody can see the noise, near 0 where the
+# $m(\gamma) = e^{-\gamma}/(4 + e^{-\gamma})$: near 1 where the data is almost clean and nobody can see the noise, near 0 where the
 # latent is almost all noise.
 
 # %%
@@ -173,7 +176,6 @@ exact_denoiser = vdmlite.GaussianDenoiser(bell)
 vdm = vdmlite.VDM(schedule, exact_denoiser, vdmlite.GaussianDecoder(), (1,))
 
 n = pick(smoke=20_000, laptop=200_000)
-t_key, x_key, eps_key = jax.random.split(key, 3)
 t = jax.random.uniform(t_key, (n,))
 x = jax.vmap(lambda k: bell.sample(key=k))(jax.random.split(x_key, n))
 keys = jax.random.split(eps_key, n)
@@ -189,13 +191,13 @@ print(f"one draw alone        ± {ours.std():.0f}")
 assert abs(float(ours.mean()) - limit) < 5 * error
 
 # %% [markdown]
-# Right on average, and wild one by one: a single draw typically misses by more than the value itself. Training averages over
-# batches, and every bit of that shaking that can be avoided makes its gradient better. Some of it can be avoided for
-# nothing.
+# Right on average, and wild one by one: the standard deviation of a single draw is nearly twice the value. Most draws are
+# small, a few are very large. Training averages over batches; less variance means a better gradient, and some of it can be
+# removed for nothing.
 #
 # ## Spread the times
 #
-# Why does a draw shake? Because of ε, because of $x$, and because of $t$: a clean latent costs much, a noisy one nearly
+# Why do draws vary? Because of ε, because of $x$, and because of $t$: a clean latent costs much, a noisy one nearly
 # nothing. A batch of 64 with independent times may by bad luck get 40 of the costly ones. So don't leave it to luck. Draw
 # *one* uniform number $u$ and lay out the batch like the teeth of a comb:
 #
@@ -210,7 +212,7 @@ def comb(n, key):
     return (jax.random.uniform(key) + jnp.arange(n) / n) % 1.0
 
 
-np.testing.assert_allclose(comb(64, key), vdmlite.spread_times(64, key=key))
+np.testing.assert_allclose(comb(64, tooth_key), vdmlite.spread_times(64, key=tooth_key))
 
 
 def losses(mixture, shape, times, key):
@@ -232,15 +234,15 @@ def losses(mixture, shape, times, key):
 
 
 count = pick(smoke=200, laptop=1000)
-loose_key, comb_key, single_key = jax.random.split(jax.random.key(0), 3)
-loose_times = jax.random.uniform(loose_key, (count, 64))
-comb_times = jax.vmap(lambda k: comb(64, k))(jax.random.split(comb_key, count))
-equal_times = jnp.broadcast_to(jax.random.uniform(single_key, (count, 1)), (count, 64))
+time_keys, noise_keys = jax.random.split(comb_key, (2, 3))
+loose_times = jax.random.uniform(time_keys[0], (count, 64))
+comb_times = jax.vmap(lambda k: comb(64, k))(jax.random.split(time_keys[1], count))
+equal_times = jnp.broadcast_to(jax.random.uniform(time_keys[2], (count, 1)), (count, 64))
 
 # %% [markdown]
-# How much does the comb help? It depends on what share of the shaking is due to $t$; the rest, from ε and $x$, it cannot
+# How much does the comb help? It depends on what share of the variance is due to $t$; the rest, from ε and $x$, it cannot
 # touch. So we measure that share as well. Three data sets, each a mixture of Gaussians whose exact denoiser we have: the
-# moons in the plane, and mixtures around 50 handwritten digits, shrunk to 4×4 pixels and in full, 8×8.
+# moons in the plane, and mixtures around 50 handwritten digits, shrunk to 4×4 pixels and in full, 8×8. γ runs from −8 to 5.
 
 # %%
 digits = data.digits()
@@ -252,22 +254,24 @@ def around(means):
     return vdmlite.Mixture(jnp.full(50, 1 / 50), means, jnp.full(50, 0.1))
 
 
-print("data              D   share of t   promised   measured ratio of variances")
-for name, mixture, shape in (
+data_sets = (
     ("moons", data.moons(), (2,)),
     ("digits 4×4", around(small), (4, 4, 1)),
     ("digits 8×8", around(centres), (8, 8, 1)),
-):
+)
+print("data              D   share of t   promised   measured ratio of variances")
+for name, mixture, shape in data_sets[pick(smoke=2, laptop=0) :]:
+    # The same keys for each data set; within a row none is used twice.
     run = jax.jit(
         lambda times, key, mixture=mixture, shape=shape: losses(mixture, shape, times, key)
     )
-    loose = np.asarray(run(loose_times, loose_key).mean(1))
-    even = np.asarray(run(comb_times, comb_key).mean(1))
+    loose = np.asarray(run(loose_times, noise_keys[0]).mean(1))
+    even = np.asarray(run(comb_times, noise_keys[1]).mean(1))
     ratio = loose.var(ddof=1) / even.var(ddof=1)
     # A sample variance of n batches is known to a fraction √(2/(n − 1)); two of them make the ratio.
     ratio_error = ratio * np.sqrt(4 / (count - 1))
     # Batches of 64 draws at one time: what varies within them is not due to t.
-    at_one_time = np.asarray(run(equal_times, single_key))
+    at_one_time = np.asarray(run(equal_times, noise_keys[2]))
     within = at_one_time.var(1, ddof=1).mean()
     of_t = at_one_time.mean(1).var(ddof=1) - within / 64
     share = of_t / (of_t + within)
@@ -285,9 +289,10 @@ claim(
 
 # %%
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.2), width_ratios=(1.3, 1))
-for row in range(4):
-    loose_t = jax.random.uniform(jax.random.key(row), (16,))
-    even_t = vdmlite.spread_times(16, key=jax.random.key(row))
+for row, row_key in enumerate(jax.random.split(picture_key, 4)):
+    loose_row_key, even_row_key = jax.random.split(row_key)
+    loose_t = jax.random.uniform(loose_row_key, (16,))
+    even_t = vdmlite.spread_times(16, key=even_row_key)
     left.plot(loose_t, np.full(16, 5.0 + row), "x", color=COLORS[1], ls="")
     left.plot(even_t, np.full(16, 0.0 + row), "o", color=COLORS[0], ls="", ms=4)
 left.set(xlabel="t", yticks=(1.5, 6.5), yticklabels=("spread", "independent"), xlim=(0, 1))
@@ -359,12 +364,12 @@ looks = {
     for share in pick(smoke=(1,), laptop=(0.03, 0.06, 0.12, 0.25, 0.5, 1))
 }
 
-init_key, train_key, test_key, sample_key = jax.random.split(key, 4)
-start = vdmlite.init(recipes.digits(key=init_key), optimiser)
+start = vdmlite.init(recipes.digits(depth=pick(smoke=1, laptop=3), key=init_key), optimiser)
 curve, tested = [], {}
 for state, terms in vdmlite.train(optimiser, start, batches, key=train_key):
     curve.append(terms.loss)  # left on the device: waiting for each number would slow us down
     if len(curve) in looks:
+        # test_key again each time: the same times and noise, so that differences are of the models.
         look = vdmlite.evaluate(
             state.average, digits.test, draws=pick(smoke=2, laptop=6), key=test_key
         )
@@ -376,7 +381,14 @@ figure, ax = plt.subplots(figsize=(7, 3.4))
 ax.plot(np.arange(1, updates + 1), curve, color="0.7", lw=0.8, ls="-", label="training batches")
 values, errors = np.array(list(tested.values())).T
 ax.errorbar(
-    list(tested), values, errors, fmt="o--", color=COLORS[0], label="test, ± 2 standard errors"
+    list(tested),
+    values,
+    errors,
+    fmt="o--",
+    ms=3,
+    capsize=4,
+    color=COLORS[0],
+    label="test, ± 2 standard errors",
 )
 ax.axhline(np.log2(levels), color=COLORS[1], ls=":")
 ax.axhline(pixelwise, color=COLORS[2], ls="-.")
@@ -419,12 +431,12 @@ claim(
 # lesson 07) leave almost nothing to pay for the prior and the reconstruction. (The prior has no error bar to speak of: it is
 # a formula, nothing in it is drawn.)
 #
-# And do more steps still not hurt, for a network? It was trained for $T = \infty$ only, and the same weights can be asked what
+# And do more steps pay for a network too? It was trained for $T = \infty$ only, and the same weights can be asked what
 # they would pay with fewer steps.
 
 # %%
 print("    T   bits per dimension")
-for T in pick(smoke=(10,), laptop=(10, 100, 1000)):
+for T in pick(smoke=(), laptop=(10, 100, 1000)):
     few = vdmlite.evaluate(
         model, digits.test, steps=T, draws=pick(smoke=2, laptop=8), key=test_key
     )
@@ -447,7 +459,7 @@ images(right, samples, levels=levels, title="samples")
 show(
     figure,
     "Left: a sheet of handwritten digits from the test set. Right: a sheet of the model's samples, strokes of "
-    "the same width and brightness, many of them readable digits.",
+    "the same width and brightness, some of them readable digits.",
 )
 
 # %% [markdown]
@@ -470,8 +482,8 @@ show(
 #
 # ## Take along
 #
-# > **More steps never hurt; with infinitely many, the diffusion loss is ½ ∫ E‖ε − ε̂‖² dγ, and one random time per
-# > example, spread over the batch, estimates it without bias.**
+# > **For the best guess, cutting a step in two never costs; with infinitely many, the diffusion loss is
+# > ½ ∫ E‖ε − ε̂‖² dγ, and one random time per example, spread over the batch, estimates it without bias.**
 #
 # In the package: `continuous_diffusion_loss`, `spread_times`, `batch_vlb`, `evaluate` and `train`.
 # Exercises: `exercises/05_continuous_time.ipynb`. Next: lesson 06, where five schedules meet one number.

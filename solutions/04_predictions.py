@@ -82,6 +82,11 @@ exercise(
             "/ alpha",
             "Divide by the noise's scale σ; α is the scale of the data.",
         ),
+        (
+            "(z - alpha * x_hat) / sigma",
+            "z - alpha * x_hat / sigma",
+            "Brackets are missing: the whole of z − α x̂ is to be divided by σ, not its second part alone.",
+        ),
     ],
     laws=[
         (
@@ -142,6 +147,16 @@ exercise(
             "sigma * z - alpha * v_hat",
             "α and σ are swapped in x̂: with no noise (α = 1, σ = 0) it should be z.",
         ),
+        (
+            "alpha * z - sigma * v_hat\n    eps_hat = sigma * z + alpha * v_hat",
+            "sigma * z + alpha * v_hat\n    eps_hat = alpha * z - sigma * v_hat",
+            "The two are swapped: x̂ comes first, then ε̂.",
+        ),
+        (
+            "alpha * z - sigma * v_hat\n    eps_hat = sigma * z + alpha * v_hat",
+            "alpha * z + sigma * v_hat\n    eps_hat = sigma * z - alpha * v_hat",
+            "Both signs: this turns the axes further, not back. In v = α ε − σ x the data has the minus.",
+        ),
     ],
     laws=[
         (
@@ -160,7 +175,7 @@ exercise(
 )
 
 # %% [markdown]
-# ## 4.3 · The best guess lies uphill
+# ## 4.3 · Uphill to the best guess
 # *difficulty ●●○ · 10 minutes*
 #
 # You are given a function `log_q(z)`, the log-density of all latents at noise level `gamma`, and one latent `z`. Nobody tells
@@ -197,7 +212,7 @@ exercise(
         (
             "z + sigma",
             "z - sigma",
-            "Downhill: the guess lies where latents are more likely, so the score is added.",
+            "Downhill: α x̂ lies where latents are more likely, so the score is added.",
         ),
         (
             "(z + sigma**2 * score) / alpha",
@@ -247,7 +262,8 @@ def weights(gamma):
 exercise(
     "4.4",
     weights,
-    inputs=lambda key: (jax.random.uniform(key, minval=-3.0, maxval=3.0),),
+    # Far from γ = 0, where the three weights look alike.
+    inputs=lambda key: (jax.random.uniform(key, minval=1.5, maxval=3.0),),
     hints=[
         "Keep z fixed and move x̂ by δ: by how much does ε̂ = (z − α x̂)/σ move? The weight is the square of the factor.",
         "ε̂ = σ z + α v̂ and ε̂ = −σ · score give the factors α and σ. Square them.",
@@ -267,6 +283,11 @@ exercise(
             "jax.nn.sigmoid(-gamma)\n    w_s = jax.nn.sigmoid(gamma)",
             "jax.nn.sigmoid(gamma)\n    w_s = jax.nn.sigmoid(-gamma)",
             "The last two are swapped: ε̂ holds v̂ times α, and the score times σ.",
+        ),
+        (
+            "jnp.exp(-gamma)\n    w_v = jax.nn.sigmoid(-gamma)\n    w_s = jax.nn.sigmoid(gamma)",
+            "jnp.exp(-0.5 * gamma)\n    w_v = jnp.sqrt(jax.nn.sigmoid(-gamma))\n    w_s = jnp.sqrt(jax.nn.sigmoid(gamma))",
+            "These are the factors α/σ, α and σ of an error; a weight belongs to a squared error: square all three.",
         ),
     ],
     laws=[

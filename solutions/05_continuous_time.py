@@ -19,11 +19,10 @@ from vdmlite.course import exercise
 
 def some_model(key):
     """A model with an exact denoiser and a curved schedule, so that the slope depends on t."""
-    s = 0.3 + jax.random.uniform(key)
-    data = vdmlite.Gaussian(jnp.full(3, 0.4), s)
+    data = vdmlite.Gaussian(jnp.full((2, 3), 0.4), 0.3 + jax.random.uniform(key))
     schedule = vdmlite.Cosine(-6.0, 4.0)
     denoiser = vdmlite.GaussianDenoiser(data)
-    return vdmlite.VDM(schedule, denoiser, vdmlite.GaussianDecoder(), (3,))
+    return vdmlite.VDM(schedule, denoiser, vdmlite.GaussianDecoder(), (2, 3))
 
 
 def some_levels(key):
@@ -33,22 +32,36 @@ def some_levels(key):
     return gammas, jnp.sort(jax.random.uniform(error_key, (6,)))[::-1]
 
 
-def gaussian_errors(gammas, s=0.5):
-    """E‖ε − ε̂‖² of the best denoiser for one-dimensional Gaussian data of width s."""
-    return s**2 * jnp.exp(-gammas) / (1 + s**2 * jnp.exp(-gammas))
+def gaussian_errors(gammas):
+    """E‖ε − ε̂‖² of the best denoiser for one-dimensional Gaussian data of width ½."""
+    return jnp.exp(-gammas) / (4 + jnp.exp(-gammas))
 
 
-def true_area(gammas, s=0.5):
+def true_area(gammas):
     """Half the area under those errors, from the first noise level to the last."""
-    ends = jnp.log1p(s**2 * jnp.exp(-gammas[jnp.array([0, -1])]))
+    ends = jnp.log(4 + jnp.exp(-gammas[jnp.array([0, -1])]))
     return 0.5 * (ends[0] - ends[1])
+
+
+def all_noise(shape):
+    """A model whose denoiser always answers ε̂ = 0."""
+    denoiser = vdmlite.NetDenoiser(lambda z, gamma, key: jnp.zeros_like(z), vdmlite.from_eps)
+    return vdmlite.VDM(vdmlite.Cosine(-6.0, 4.0), denoiser, vdmlite.GaussianDecoder(), shape)
+
+
+def mean_over_time(draw):
+    """The mean of the draws with one noise over an even grid of times, for that denoiser."""
+    times = (jnp.arange(1000) + 0.5) / 1000
+    return jax.vmap(lambda t: draw(all_noise((4,)), jnp.ones(4), t, jax.random.key(7)))(
+        times
+    ).mean()
 
 
 # %% [markdown]
 # ## 5.1 · One draw of the loss
 # *difficulty ●●○ · 10 minutes*
 #
-# For one example `x` and one time `t`, return one draw of the diffusion loss with infinitely many steps, in nats. The
+# For one example `x` of any shape and one time `t`, return one draw of the diffusion loss with infinitely many steps, in nats. The
 # latent and the guess are there. You need $\gamma(t)$ and its slope $\gamma'(t)$: `vdm.schedule` is the function
 # $t \mapsto \gamma(t)$, and `jax.value_and_grad` gives the value of a function and its slope together.
 
@@ -74,7 +87,7 @@ exercise(
     one_draw,
     inputs=lambda key: (
         some_model(key),
-        jax.random.normal(key, (3,)),
+        jax.random.normal(jax.random.fold_in(key, 3), (2, 3)),
         0.05 + 0.9 * jax.random.uniform(jax.random.fold_in(key, 1)),
         jax.random.fold_in(key, 2),
     ),
@@ -99,6 +112,18 @@ exercise(
             "Nats add up over the dimensions: take the sum, not the mean.",
         ),
     ],
+    laws=[
+        (
+            "if the guess is always ε̂ = 0, its mean over an even grid of times is the area, "
+            "½ (γ_1 − γ_0) ‖ε‖², whatever the schedule",
+            lambda f: (
+                mean_over_time(f),
+                0.5
+                * (4.0 - -6.0)
+                * jnp.sum(jax.random.normal(jax.random.split(jax.random.key(7))[0], (4,)) ** 2),
+            ),
+        )
+    ],
     ships=lambda vdm, x, t, key: vdmlite.continuous_diffusion_loss(vdm, x, t, key=key),
 )
 
@@ -106,8 +131,9 @@ exercise(
 # ## 5.2 · The same loss from x̂
 # *difficulty ●●○ · 10 minutes*
 #
-# The first way to write the loss was $-\tfrac12\, \mathrm{SNR}'(t)\, \lVert x - \hat x \rVert^2$, where $\mathrm{SNR}'$ is the slope of
-# $\mathrm{SNR}(t) = e^{-\gamma(t)}$. Return this, given γ and its slope γ′. What is the slope of SNR in terms of them?
+# The lesson began with $L_\infty = \tfrac12 \int f(u)\, du$, where $f$ is the mean of $\lVert x - \hat x \rVert^2$. Put $u = \mathrm{SNR}(t) = e^{-\gamma(t)}$:
+# since SNR falls as $t$ grows, $L_\infty$ is the mean over a uniform $t$ of $-\tfrac12\, \mathrm{SNR}'(t)\, \lVert x - \hat x \rVert^2$, with $\mathrm{SNR}'$ the
+# slope of SNR. Return this for one `x` of any shape, given γ and its slope γ′. What is SNR′ in terms of them?
 
 
 # %% tags=["5.2"]
@@ -128,8 +154,8 @@ exercise(
     inputs=lambda key: (
         jax.random.uniform(key, minval=-2.0, maxval=2.0),
         1 + 10 * jax.random.uniform(jax.random.fold_in(key, 1)),
-        jax.random.normal(jax.random.fold_in(key, 2), (4,)),
-        jax.random.normal(jax.random.fold_in(key, 3), (4,)),
+        jax.random.normal(jax.random.fold_in(key, 2), (2, 3)),
+        jax.random.normal(jax.random.fold_in(key, 3), (2, 3)),
     ),
     hints=[
         "The derivative of e^(−γ(t)) by t is e^(−γ(t)) times the derivative of −γ(t).",
@@ -150,6 +176,11 @@ exercise(
             "exp(-gamma)",
             "exp(gamma)",
             "SNR is e^(−γ): it falls as γ grows.",
+        ),
+        (
+            "jnp.sum(",
+            "jnp.mean(",
+            "This is the mean of the squares; ‖·‖² is their sum.",
         ),
     ],
     laws=[
@@ -176,17 +207,17 @@ exercise(
 # ## 5.3 · The limit in closed form
 # *difficulty ●●○ · 10 minutes*
 #
-# For Gaussian data of standard deviation `s` in `D` dimensions the best denoiser has
-# $\mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2 = D\, s^2 e^{-\gamma} / (1 + s^2 e^{-\gamma})$. Integrate by hand: return
+# For Gaussian data of standard deviation `std` in `D` dimensions the best denoiser has
+# $\mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2 = D\, \mathrm{std}^2 e^{-\gamma} / (1 + \mathrm{std}^2 e^{-\gamma})$. Integrate by hand: return
 # $L_\infty = \tfrac12 \int_{\gamma_0}^{\gamma_1} \mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2\, d\gamma$ in nats. (`jnp.log1p(u)` is
 # $\log(1 + u)$ with all its digits.)
 
 
 # %% tags=["5.3"]
-def limit(s, D, gamma_0, gamma_1):
+def limit(std, D, gamma_0, gamma_1):
     """Return the diffusion loss with infinitely many steps for Gaussian data, in nats."""
     ### BEGIN SOLUTION an antiderivative of the error of one dimension, up to sign, at both ends
-    ends = jnp.log1p(s**2 * jnp.exp(-gamma_0)), jnp.log1p(s**2 * jnp.exp(-gamma_1))
+    ends = jnp.log1p(std**2 * jnp.exp(-gamma_0)), jnp.log1p(std**2 * jnp.exp(-gamma_1))
     ### END SOLUTION
     ### BEGIN SOLUTION the integral
     return 0.5 * D * (ends[0] - ends[1])
@@ -204,29 +235,34 @@ exercise(
         jax.random.uniform(jax.random.fold_in(key, 3), minval=-1.0, maxval=3.0),
     ),
     hints=[
-        "Take the derivative of log(1 + s² e^(−γ)) by γ and compare it with the error.",
+        "Take the derivative of log(1 + std² e^(−γ)) by γ and compare it with the error.",
         "It is minus the error of one dimension, so the integral is the value at γ_0 less that at γ_1.",
     ],
     slips=[
         (
             "ends[0] - ends[1]",
             "ends[1] - ends[0]",
-            "The sign is turned round: log(1 + s² e^(−γ)) falls with γ, and a squared error has no negative area.",
+            "The sign is turned round: log(1 + std² e^(−γ)) falls with γ, and a squared error has no negative area.",
         ),
         (
-            "s**2",
-            "s",
-            "The error has the variance s² in it, not the standard deviation.",
+            "std**2",
+            "std",
+            "The error has the variance std² in it, not the standard deviation.",
         ),
         (
             "0.5 * D *",
             "0.5 *",
             "This is one dimension's share; D of them cost D times as much.",
         ),
+        (
+            "0.5 * D *",
+            "D *",
+            "The half in front of the integral is missing.",
+        ),
     ],
     laws=[
         (
-            "s = ½ between γ = −13.3 and 5 costs 5.9560 nats",
+            "std = ½ between γ = −13.3 and 5 costs 5.9560 nats",
             lambda f: (
                 f(0.5, 1, jnp.asarray(-13.3), jnp.asarray(5.0)),
                 jnp.asarray(5.9560146),
@@ -248,7 +284,7 @@ exercise(
 # *difficulty ●○○ · 5 minutes*
 #
 # Return `n` times for a batch: $t_i = (u + i/n) \bmod 1$ for $i = 0, \dots, n - 1$, in this order, with a random
-# $u \sim U(0, 1)$. How many random numbers does the batch need?
+# $u \sim U(0, 1)$; draw it as `jax.random.uniform(key)`, with the key as it is. How many random numbers does the batch need?
 
 
 # %% tags=["5.4"]
@@ -286,6 +322,11 @@ exercise(
             " % 1.0",
             "",
             "Some times are beyond 1: take them mod 1, so that they come back in at 0.",
+        ),
+        (
+            "(u + jnp.arange(n) / n)",
+            "((u + jnp.arange(n)) / n)",
+            "This is (u + i)/n: the first time never gets beyond 1/n. Only i is divided by n; u shifts the whole comb.",
         ),
     ],
     laws=[
@@ -334,7 +375,7 @@ exercise(
     both_sides,
     inputs=some_levels,
     hints=[
-        "(SNR_s − SNR_t)·‖x − x̂‖² with ‖x − x̂‖² = e^(γ_t) ‖ε − ε̂‖² at the noisy end: the exponents leave e^(γ_t − γ_s) − 1.",
+        "(SNR(s) − SNR(t))·‖x − x̂‖² with ‖x − x̂‖² = e^(γ_t) ‖ε − ε̂‖² at the noisy end: the exponents leave e^(γ_t − γ_s) − 1.",
         "At the clean end ‖x − x̂‖² = e^(γ_s) ‖ε − ε̂‖², and the exponents leave 1 − e^(γ_s − γ_t).",
         "errors[1:] are those at the noisy ends, errors[:-1] those at the clean ends; jnp.expm1(u) is eᵘ − 1.",
     ],
@@ -347,7 +388,7 @@ exercise(
         (
             "-jnp.expm1(-gap) * errors[:-1]",
             "jnp.expm1(gap) * errors[:-1]",
-            "The second weight still belongs to the noisy end: at the clean end SNR_s − SNR_t is to be divided by SNR_s.",
+            "The second weight still belongs to the noisy end: at the clean end SNR(s) − SNR(t) is to be divided by SNR(s).",
         ),
         (
             "0.5 * jnp.sum",
@@ -358,6 +399,11 @@ exercise(
             "jnp.expm1(gap)",
             "gap",
             "Weighing by γ_t − γ_s alone is the limit of short steps; a step of this length costs e^(γ_t − γ_s) − 1.",
+        ),
+        (
+            "above = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])\n    below = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])",
+            "below = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])\n    above = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])",
+            "The two sums are swapped: the stairs lie above the curve when the error is that of the noisy end.",
         ),
     ],
     laws=[

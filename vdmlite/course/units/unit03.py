@@ -68,6 +68,11 @@ exercise(
             "0.5 * jnp.log(sigma2)",
             "That is log σ₁; the formula has the logarithm of the variance, log σ₁².",
         ),
+        (
+            "jnp.sum(sigma2 + alpha2 * x**2 - 1 - jnp.log(sigma2))",
+            "(sigma2 + jnp.sum(alpha2 * x**2) - 1 - jnp.log(sigma2))",
+            "Only α₁² x² is summed; every dimension also pays its own σ₁² − 1 − log σ₁².",
+        ),
     ],
     laws=[
         (
@@ -117,6 +122,16 @@ exercise(
             "z_0 / jnp.sqrt(jax.nn.sigmoid(-gamma_0))",
             "z_0",
             "z_0 is the signal shrunk by α₀: divide by α₀ before you compare it with x.",
+        ),
+        (
+            "jnp.sqrt(jax.nn.sigmoid(-gamma_0))",
+            "jax.nn.sigmoid(-gamma_0)",
+            "sigmoid(−γ₀) is α₀²; the signal is shrunk by α₀, its square root.",
+        ),
+        (
+            "jnp.sum((x - centre) ** 2 * jnp.exp(-gamma_0) + gamma_0 + jnp.log(2 * jnp.pi))",
+            "(jnp.sum((x - centre) ** 2) * jnp.exp(-gamma_0) + gamma_0 + jnp.log(2 * jnp.pi))",
+            "Only the squares are summed; every dimension also pays its own γ₀ + log 2π.",
         ),
         (
             "jnp.exp(-gamma_0)",
@@ -235,6 +250,11 @@ exercise(
             "e^γ is noise over signal. SNR, signal over noise, is e^(−γ).",
         ),
         (
+            "jnp.exp(-gamma_s) - jnp.exp(-gamma_t)",
+            "gamma_t - gamma_s",
+            "That is a difference of log SNR; the price has the difference of the SNR themselves.",
+        ),
+        (
             "jnp.sum(",
             "jnp.mean(",
             "This is the mean of the squares; ‖·‖² is their sum.",
@@ -314,6 +334,17 @@ exercise(
             "This is the next step up: step i goes from t = i/T back to s = (i − 1)/T.",
         ),
         (
+            "s, t = (i - 1) / steps, i / steps",
+            "t, s = (i - 1) / steps, i / steps",
+            "s and t are swapped: t = i/T is the noisier time, where the step back begins.",
+        ),
+        (
+            "jnp.expm1(gamma_t - gamma_s)",
+            "(gamma_t - gamma_s)",
+            "The difference of γ alone is the limit of short steps; a step of this length costs "
+            "e^(γ_t − γ_s) − 1.",
+        ),
+        (
             "denoiser(z_t, gamma_t)",
             "denoiser(z_t, gamma_s)",
             "z_t has the noise level of t; the denoiser must be told that one, not that of s.",
@@ -362,6 +393,11 @@ exercise(
             "These are nats per dimension: one bit is log 2 nats.",
         ),
         (
+            "(math.prod(shape) * math.log(2))",
+            "math.prod(shape) * math.log(2)",
+            "This multiplies by log 2. A bit is log 2 nats, so nats are divided by it.",
+        ),
+        (
             "math.prod(shape)",
             "len(shape)",
             "That is the number of axes. The number of dimensions is the product of the shape.",
@@ -370,6 +406,11 @@ exercise(
             "jnp.sum(step_prices)",
             "jnp.mean(step_prices)",
             "The diffusion term is the sum of the prices of all steps, not their mean.",
+        ),
+        (
+            "jnp.sum(step_prices)",
+            "step_prices",
+            "The prices of the steps are still an array: add them up.",
         ),
         (
             "+ reconstruction",

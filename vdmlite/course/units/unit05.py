@@ -13,11 +13,10 @@ from vdmlite.course import exercise
 
 def some_model(key):
     """A model with an exact denoiser and a curved schedule, so that the slope depends on t."""
-    s = 0.3 + jax.random.uniform(key)
-    data = vdmlite.Gaussian(jnp.full(3, 0.4), s)
+    data = vdmlite.Gaussian(jnp.full((2, 3), 0.4), 0.3 + jax.random.uniform(key))
     schedule = vdmlite.Cosine(-6.0, 4.0)
     denoiser = vdmlite.GaussianDenoiser(data)
-    return vdmlite.VDM(schedule, denoiser, vdmlite.GaussianDecoder(), (3,))
+    return vdmlite.VDM(schedule, denoiser, vdmlite.GaussianDecoder(), (2, 3))
 
 
 def some_levels(key):
@@ -27,15 +26,29 @@ def some_levels(key):
     return gammas, jnp.sort(jax.random.uniform(error_key, (6,)))[::-1]
 
 
-def gaussian_errors(gammas, s=0.5):
-    """E‖ε − ε̂‖² of the best denoiser for one-dimensional Gaussian data of width s."""
-    return s**2 * jnp.exp(-gammas) / (1 + s**2 * jnp.exp(-gammas))
+def gaussian_errors(gammas):
+    """E‖ε − ε̂‖² of the best denoiser for one-dimensional Gaussian data of width ½."""
+    return jnp.exp(-gammas) / (4 + jnp.exp(-gammas))
 
 
-def true_area(gammas, s=0.5):
+def true_area(gammas):
     """Half the area under those errors, from the first noise level to the last."""
-    ends = jnp.log1p(s**2 * jnp.exp(-gammas[jnp.array([0, -1])]))
+    ends = jnp.log(4 + jnp.exp(-gammas[jnp.array([0, -1])]))
     return 0.5 * (ends[0] - ends[1])
+
+
+def all_noise(shape):
+    """A model whose denoiser always answers ε̂ = 0."""
+    denoiser = vdmlite.NetDenoiser(lambda z, gamma, key: jnp.zeros_like(z), vdmlite.from_eps)
+    return vdmlite.VDM(vdmlite.Cosine(-6.0, 4.0), denoiser, vdmlite.GaussianDecoder(), shape)
+
+
+def mean_over_time(draw):
+    """The mean of the draws with one noise over an even grid of times, for that denoiser."""
+    times = (jnp.arange(1000) + 0.5) / 1000
+    return jax.vmap(lambda t: draw(all_noise((4,)), jnp.ones(4), t, jax.random.key(7)))(
+        times
+    ).mean()
 
 
 def one_draw(vdm, x, t, key):
@@ -53,7 +66,7 @@ exercise(
     one_draw,
     inputs=lambda key: (
         some_model(key),
-        jax.random.normal(key, (3,)),
+        jax.random.normal(jax.random.fold_in(key, 3), (2, 3)),
         0.05 + 0.9 * jax.random.uniform(jax.random.fold_in(key, 1)),
         jax.random.fold_in(key, 2),
     ),
@@ -78,6 +91,18 @@ exercise(
             "Nats add up over the dimensions: take the sum, not the mean.",
         ),
     ],
+    laws=[
+        (
+            "if the guess is always ε̂ = 0, its mean over an even grid of times is the area, "
+            "½ (γ_1 − γ_0) ‖ε‖², whatever the schedule",
+            lambda f: (
+                mean_over_time(f),
+                0.5
+                * (4.0 - -6.0)
+                * jnp.sum(jax.random.normal(jax.random.split(jax.random.key(7))[0], (4,)) ** 2),
+            ),
+        )
+    ],
     ships=lambda vdm, x, t, key: vdmlite.continuous_diffusion_loss(vdm, x, t, key=key),
 )
 
@@ -94,8 +119,8 @@ exercise(
     inputs=lambda key: (
         jax.random.uniform(key, minval=-2.0, maxval=2.0),
         1 + 10 * jax.random.uniform(jax.random.fold_in(key, 1)),
-        jax.random.normal(jax.random.fold_in(key, 2), (4,)),
-        jax.random.normal(jax.random.fold_in(key, 3), (4,)),
+        jax.random.normal(jax.random.fold_in(key, 2), (2, 3)),
+        jax.random.normal(jax.random.fold_in(key, 3), (2, 3)),
     ),
     hints=[
         "The derivative of e^(−γ(t)) by t is e^(−γ(t)) times the derivative of −γ(t).",
@@ -116,6 +141,11 @@ exercise(
             "exp(-gamma)",
             "exp(gamma)",
             "SNR is e^(−γ): it falls as γ grows.",
+        ),
+        (
+            "jnp.sum(",
+            "jnp.mean(",
+            "This is the mean of the squares; ‖·‖² is their sum.",
         ),
     ],
     laws=[
@@ -139,9 +169,9 @@ exercise(
 )
 
 
-def limit(s, D, gamma_0, gamma_1):
+def limit(std, D, gamma_0, gamma_1):
     """Return the diffusion loss with infinitely many steps for Gaussian data, in nats."""
-    ends = jnp.log1p(s**2 * jnp.exp(-gamma_0)), jnp.log1p(s**2 * jnp.exp(-gamma_1))
+    ends = jnp.log1p(std**2 * jnp.exp(-gamma_0)), jnp.log1p(std**2 * jnp.exp(-gamma_1))
     return 0.5 * D * (ends[0] - ends[1])
 
 
@@ -155,29 +185,34 @@ exercise(
         jax.random.uniform(jax.random.fold_in(key, 3), minval=-1.0, maxval=3.0),
     ),
     hints=[
-        "Take the derivative of log(1 + s² e^(−γ)) by γ and compare it with the error.",
+        "Take the derivative of log(1 + std² e^(−γ)) by γ and compare it with the error.",
         "It is minus the error of one dimension, so the integral is the value at γ_0 less that at γ_1.",
     ],
     slips=[
         (
             "ends[0] - ends[1]",
             "ends[1] - ends[0]",
-            "The sign is turned round: log(1 + s² e^(−γ)) falls with γ, and a squared error has no negative area.",
+            "The sign is turned round: log(1 + std² e^(−γ)) falls with γ, and a squared error has no negative area.",
         ),
         (
-            "s**2",
-            "s",
-            "The error has the variance s² in it, not the standard deviation.",
+            "std**2",
+            "std",
+            "The error has the variance std² in it, not the standard deviation.",
         ),
         (
             "0.5 * D *",
             "0.5 *",
             "This is one dimension's share; D of them cost D times as much.",
         ),
+        (
+            "0.5 * D *",
+            "D *",
+            "The half in front of the integral is missing.",
+        ),
     ],
     laws=[
         (
-            "s = ½ between γ = −13.3 and 5 costs 5.9560 nats",
+            "std = ½ between γ = −13.3 and 5 costs 5.9560 nats",
             lambda f: (
                 f(0.5, 1, jnp.asarray(-13.3), jnp.asarray(5.0)),
                 jnp.asarray(5.9560146),
@@ -225,6 +260,11 @@ exercise(
             "",
             "Some times are beyond 1: take them mod 1, so that they come back in at 0.",
         ),
+        (
+            "(u + jnp.arange(n) / n)",
+            "((u + jnp.arange(n)) / n)",
+            "This is (u + i)/n: the first time never gets beyond 1/n. Only i is divided by n; u shifts the whole comb.",
+        ),
     ],
     laws=[
         (
@@ -252,7 +292,7 @@ exercise(
     both_sides,
     inputs=some_levels,
     hints=[
-        "(SNR_s − SNR_t)·‖x − x̂‖² with ‖x − x̂‖² = e^(γ_t) ‖ε − ε̂‖² at the noisy end: the exponents leave e^(γ_t − γ_s) − 1.",
+        "(SNR(s) − SNR(t))·‖x − x̂‖² with ‖x − x̂‖² = e^(γ_t) ‖ε − ε̂‖² at the noisy end: the exponents leave e^(γ_t − γ_s) − 1.",
         "At the clean end ‖x − x̂‖² = e^(γ_s) ‖ε − ε̂‖², and the exponents leave 1 − e^(γ_s − γ_t).",
         "errors[1:] are those at the noisy ends, errors[:-1] those at the clean ends; jnp.expm1(u) is eᵘ − 1.",
     ],
@@ -265,7 +305,7 @@ exercise(
         (
             "-jnp.expm1(-gap) * errors[:-1]",
             "jnp.expm1(gap) * errors[:-1]",
-            "The second weight still belongs to the noisy end: at the clean end SNR_s − SNR_t is to be divided by SNR_s.",
+            "The second weight still belongs to the noisy end: at the clean end SNR(s) − SNR(t) is to be divided by SNR(s).",
         ),
         (
             "0.5 * jnp.sum",
@@ -276,6 +316,11 @@ exercise(
             "jnp.expm1(gap)",
             "gap",
             "Weighing by γ_t − γ_s alone is the limit of short steps; a step of this length costs e^(γ_t − γ_s) − 1.",
+        ),
+        (
+            "above = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])\n    below = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])",
+            "below = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])\n    above = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])",
+            "The two sums are swapped: the stairs lie above the curve when the error is that of the noisy end.",
         ),
     ],
     laws=[
