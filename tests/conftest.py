@@ -31,6 +31,11 @@ import pytest  # noqa: E402
 jax.config.update("jax_numpy_rank_promotion", "raise")
 
 
+def pytest_configure(config):
+    """Make warnings errors here, but not for students, whose versions may warn of anything."""
+    config.addinivalue_line("filterwarnings", "error")
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)
