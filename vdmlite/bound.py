@@ -19,7 +19,7 @@ from .process import marginal
 
 
 class VLB(eqx.Module):
-    """The three terms of the bound in nats, lower is better. `+` of them is `loss`."""
+    """The three terms of the bound in nats; their sum is `loss`, and lower is better."""
 
     prior: Float[Array, "*batch"]
     reconstruction: Float[Array, "*batch"]

@@ -9,12 +9,11 @@ from collections.abc import Iterable, Iterator
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 import optax
 from jaxtyping import Array, Int, Num
 
 from ._types import AnyArray, Key
-from .bound import VLB, batch_vlb
+from .bound import VLB, batch_vlb, bits_per_dim
 from .model import VDM
 
 
@@ -56,8 +55,7 @@ def train_step(
 
     def loss(vdm):
         terms = batch_vlb(vdm, data, steps=steps, key=step_key)
-        dimensions = int(np.prod(vdm.shape))
-        return jnp.mean(terms.loss) / (dimensions * np.log(2)), terms.mean()
+        return bits_per_dim(jnp.mean(terms.loss), vdm.shape), terms.mean()
 
     (_, terms), grads = eqx.filter_value_and_grad(loss, has_aux=True)(state.vdm)
     params = eqx.filter(state.vdm, eqx.is_inexact_array)
