@@ -24,6 +24,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent
 WINDOWS = os.name == "nt"
 OLDEST = (3, 11)
+DOUBLE = "tests in double precision"
 
 
 def main() -> int:
@@ -156,22 +157,16 @@ def test(python: str, *, quick: bool) -> int:
             "spelling": [python, "-m", "codespell_lib", "."],
             "types": [python, "-m", "basedpyright"],
             "tests": [*pytest, "tests"],
-            "tests in double precision": [*pytest, "-m", "not course", "tests"],
+            DOUBLE: [*pytest, "-m", "not course", "tests"],
             "notebooks": [*notebooks, "lessons", "solutions"],
         }
+    smoke = {"VDMLITE_SIZE": "smoke", "VDMLITE_STATIC": "1", "MPLBACKEND": "agg"}
     results = {}
     for name, command in stages.items():
         print(f"\n── {name}", flush=True)
         started = time.monotonic()
-        env = {
-            **os.environ,
-            "VDMLITE_SIZE": "smoke",
-            "VDMLITE_STATIC": "1",
-            "MPLBACKEND": "agg",
-        }
-        if "double" in name:
-            env["JAX_ENABLE_X64"] = "1"
-        code = subprocess.run(command, env=env).returncode
+        double = {"JAX_ENABLE_X64": "1"} if name == DOUBLE else {}
+        code = subprocess.run(command, env={**os.environ, **smoke, **double}).returncode
         results[name] = (code == 0, time.monotonic() - started)
     print()
     for name, (passed, seconds) in results.items():

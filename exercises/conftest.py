@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from nbformat.v4 import new_output
 
-from vdmlite.course.exercise import Exercise, praise, unit_exercises
+from vdmlite.course.exercise import Exercise, check_source, praise, unit_exercises
 
-STATES = ("solved", "not right yet", "not filled in", "missing")
+MARKS = {"solved": "✓", "not right yet": "✗", "not filled in": "○", "missing": "?"}
+MISSING = "its check is missing or was changed: take the cell from the original"
 
 
 class MissingCheck(pytest.Item):
@@ -21,11 +22,11 @@ class MissingCheck(pytest.Item):
 
     def runtest(self):
         """Fail."""
-        pytest.fail("its check is missing or was changed: take the cell from the original")
+        pytest.fail(MISSING)
 
     def repr_failure(self, excinfo):  # noqa: ARG002
         """Say it in a line."""
-        return f"{self.name}: its check is missing or was changed"
+        return f"{self.name}: {MISSING}"
 
     def reportinfo(self):
         """Name the notebook."""
@@ -40,17 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             notebooks.setdefault(item.path, []).append(item)
     for path, cells in notebooks.items():
         for exercise in unit_exercises(int(path.name[:2])):
-            found = [c for c in cells if _is_check(c.cell.source, exercise)]
+            wanted = check_source(exercise.id)
+            found = [c for c in cells if c.cell.source.strip() == wanted]
             for cell in found:
                 _judge_by_the_course(cell, exercise)
-            for item in found or [_missing(cells[0].parent, exercise)]:
+            if not found:
+                name = f"check {exercise.id}"
+                found = [MissingCheck.from_parent(cells[0].parent, name=name)]
+                items.extend(found)
+            for item in found:
                 item.user_properties.append(("exercise", (path.name, exercise.id)))
-                if item not in items:
-                    items.append(item)
-
-
-def _is_check(source: str, exercise: Exercise) -> bool:
-    return source.strip() == f'check("{exercise.id}")'
 
 
 def _judge_by_the_course(item: pytest.Item, exercise: Exercise) -> None:
@@ -60,10 +60,6 @@ def _judge_by_the_course(item: pytest.Item, exercise: Exercise) -> None:
     item.cell.execution_count = 1
 
 
-def _missing(parent: pytest.Collector, exercise: Exercise) -> pytest.Item:
-    return MissingCheck.from_parent(parent, name=f"check {exercise.id}")
-
-
 def pytest_terminal_summary(terminalreporter) -> None:
     """Print the score board."""
     rows = dict(_rows(terminalreporter.stats))
@@ -71,9 +67,8 @@ def pytest_terminal_summary(terminalreporter) -> None:
         return
     terminalreporter.section("score board")
     for (notebook, number), state in sorted(rows.items()):
-        mark = {"solved": "✓", "not right yet": "✗", "not filled in": "○"}.get(state, "?")
-        terminalreporter.write_line(f"{mark} {number:<5} {state:<14} {notebook}")
-    counts = {s: list(rows.values()).count(s) for s in STATES}
+        terminalreporter.write_line(f"{MARKS[state]} {number:<5} {state:<14} {notebook}")
+    counts = {s: list(rows.values()).count(s) for s in MARKS}
     told = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     terminalreporter.write_line(f"{counts['solved']} of {len(rows)} solved ({told})")
 
@@ -86,7 +81,7 @@ def _rows(stats: dict) -> Iterator[tuple[tuple[str, str], str]]:
         text = str(report.longrepr or "")
         if report.passed:
             state = "solved"
-        elif "its check is missing" in text:
+        elif MISSING in text:
             state = "missing"
         else:
             state = "not filled in" if "is not filled in yet" in text else "not right yet"

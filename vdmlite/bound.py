@@ -128,9 +128,12 @@ def batch_vlb(
     n = data.shape[0]
     time_key, noise_key = jax.random.split(key)
     t = spread_times(n, key=time_key)
-    return jax.vmap(lambda d, t, k: vlb(vdm, d, t, steps=steps, key=k))(
-        data, t, jax.random.split(noise_key, n)
-    )
+    return _each_vlb(vdm, data, t, jax.random.split(noise_key, n), steps)
+
+
+def _each_vlb(vdm, data, times, keys, steps) -> VLB:
+    """Return one draw of the bound for each example, at its own time and key."""
+    return jax.vmap(lambda d, t, k: vlb(vdm, d, t, steps=steps, key=k))(data, times, keys)
 
 
 def bits_per_dim(
@@ -196,5 +199,4 @@ def evaluate(
 @eqx.filter_jit
 def _sum_vlb(vdm, data, times, keys, steps):
     """Sum the bound over a batch; compiled once for each batch shape."""
-    terms = jax.vmap(lambda d, t, k: vlb(vdm, d, t, steps=steps, key=k))(data, times, keys)
-    return jax.tree.map(jnp.sum, terms)
+    return jax.tree.map(jnp.sum, _each_vlb(vdm, data, times, keys, steps))

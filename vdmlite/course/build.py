@@ -28,6 +28,8 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from .exercise import check_source
+
 ROOT = Path(__file__).parents[2]
 READABLE = ("text/plain", "image/png", "image/gif")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
@@ -167,11 +169,6 @@ def _for_kind(cell: NotebookNode, kind: str) -> Iterator[NotebookNode]:
         yield new_code_cell(help_text, metadata={"tags": ["help"]})
 
 
-def check_source(number: str) -> str:
-    """Return the text of the check cell of an exercise."""
-    return f'check("{number}")'
-
-
 def unit(source: Path) -> str:
     """Return the text of the unit module that a solution builds."""
     parts = [f'"""Built from solutions/{source.name}. Do not edit."""']
@@ -278,9 +275,9 @@ def build(names: list[str]) -> None:
     for source in filter(wanted, sources("solutions")):
         write(unit_path(source), unit(source))
         (ROOT / "exercises").mkdir(exist_ok=True)
-        path = ROOT / "exercises" / f"{source.stem}.ipynb"
-        if names or not same_cells(notebook(source, "exercises"), path):
-            write(path, nbformat.writes(notebook(source, "exercises")) + "\n")
+        built, path = notebook(source, "exercises"), ROOT / "exercises" / f"{source.stem}.ipynb"
+        if names or not same_cells(built, path):
+            write(path, nbformat.writes(built) + "\n")
     for kind in ("lessons", "solutions"):
         for source in filter(wanted, sources(kind)):
             built, path = notebook(source, kind), source.with_suffix(".ipynb")

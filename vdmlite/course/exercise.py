@@ -186,6 +186,11 @@ def check(id: str) -> None:
     print(judge(find(id), sys._getframe(1).f_globals))
 
 
+def check_source(id: str) -> str:
+    """Return the text of the cell that checks an exercise."""
+    return f'check("{id}")'
+
+
 def praise(exercise: Exercise) -> str:
     """Return what a passed check prints: the reference that an answer is held against."""
     laws = "".join(f"\n  And so it holds that {law.text}." for law in exercise.laws)
@@ -344,10 +349,9 @@ def _agree(got: Any, want: Any, tolerance: float) -> bool:
             return False
         finite = np.abs(other[np.isfinite(other)])
         room = tolerance * np.max(finite, initial=1e-6)
-        if (
-            one.shape != other.shape
-            or not np.isclose(one, other, 0, room, equal_nan=True).all()
-        ):
+        if one.shape != other.shape:
+            return False
+        if not np.isclose(one, other, 0, room, equal_nan=True).all():
             return False
     return True
 

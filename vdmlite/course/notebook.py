@@ -94,28 +94,14 @@ def claim(
 
 def show(figure: Figure, alt: str) -> None:
     """Display a figure with its alternative text, and close it."""
-    import matplotlib.pyplot as plt
-
-    buffer = io.BytesIO()
-    figure.savefig(buffer, format="png", dpi=100, bbox_inches="tight")
-    plt.close(figure)
-    _display("image/png", buffer.getvalue(), alt)
+    _display("image/png", _png(figure, dpi=100, bbox_inches="tight"), alt)
 
 
 def animate(draw: Callable[[Any], Figure], values: Sequence[Any], alt: str) -> None:
     """Display draw(value) for each value as an animation that plays anywhere, and loops."""
-    import matplotlib.pyplot as plt
-
     from ..viz import gif
 
-    frames = []
-    for value in values:
-        figure = draw(value)
-        buffer = io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=70)
-        plt.close(figure)
-        frames.append(buffer.getvalue())
-    _display("image/gif", gif(frames), alt)
+    _display("image/gif", gif([_png(draw(value), dpi=70) for value in values]), alt)
 
 
 def slider(
@@ -135,6 +121,16 @@ def slider(
     bar = FloatSlider(middle, min=low, max=high, step=(high - low) / 60, description=name)
     bar.continuous_update = False
     interact(lambda value: show(draw(value), alt), value=bar)
+
+
+def _png(figure: Figure, **options: Any) -> bytes:
+    """Return a figure as PNG, and close it."""
+    import matplotlib.pyplot as plt
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", **options)
+    plt.close(figure)
+    return buffer.getvalue()
 
 
 def _display(kind: str, content: bytes, alt: str) -> None:

@@ -2,6 +2,7 @@
 
 import time
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import matplotlib
@@ -35,7 +36,7 @@ def main() -> None:
     report(result, digits)
     keys, steps = jax.random.split(jax.random.key(2), 64), pick(smoke=10, laptop=200)
     print(f"\nDrawing 64 digits, {steps} steps each …", flush=True)
-    drawn = jax.jit(jax.vmap(lambda k: sample(model, steps, key=k)))(keys)
+    drawn = jax.vmap(lambda k: sample(model, steps, key=k))(keys)
     save(curve, digits, np.asarray(drawn), film(model, steps, key=jax.random.key(3)))
     print(f"\nDone in {time.monotonic() - started:.0f} s. The figures are in build/tour.")
     print("Next: `python run.py lab` opens the first lesson in JupyterLab.")
@@ -86,9 +87,11 @@ def pixelwise(digits: data.Images) -> float:
 def film(model: VDM, steps: int, *, key) -> np.ndarray:
     """Return eight digits on their way from noise: shape (8, 8, height, width, 1), in 0 … 1."""
     first_key, *step_keys = jax.random.split(key, steps + 1)
-    walk = jax.jit(
-        jax.vmap(lambda z, s, t, k: model.reverse(z, s, t).sample(key=k), (0, None, None, 0))
-    )
+
+    @eqx.filter_jit
+    def walk(model, z, s, t, keys):
+        return jax.vmap(lambda z, k: model.reverse(z, s, t).sample(key=k))(z, keys)
+
     z = jax.vmap(lambda k: model.prior.sample(key=k))(jax.random.split(first_key, 8))
     times, frames = np.linspace(1, 0, steps + 1), []
     shown = set(np.linspace(0, steps, 8).astype(int).tolist())
@@ -97,7 +100,7 @@ def film(model: VDM, steps: int, *, key) -> np.ndarray:
             frames.append(np.clip((np.asarray(z) + 1) / 2, 0, 1))
         if i < steps:
             s, t = jnp.asarray(times[i + 1]), jnp.asarray(times[i])
-            z = walk(z, s, t, jax.random.split(step_keys[i], 8))
+            z = walk(model, z, s, t, jax.random.split(step_keys[i], 8))
     return np.stack(frames, axis=1)
 
 
@@ -117,10 +120,10 @@ def save(
     plt.close(figure)
 
     figure, axes = plt.subplots(1, 3, figsize=(10, 3.4))
-    images(axes[0], digits.train[:64], levels=17, title="real digits")
+    images(axes[0], digits.train[:64], levels=digits.levels, title="real digits")
     strips = frames.reshape(-1, *SHAPE)
     images(axes[1], strips, levels=2, title="from noise to a digit")
-    images(axes[2], drawn, levels=17, title="digits the model drew")
+    images(axes[2], drawn, levels=digits.levels, title="digits the model drew")
     figure.savefig(FIGURES / "digits.png", dpi=120)
     plt.close(figure)
 

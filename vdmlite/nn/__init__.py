@@ -3,5 +3,6 @@
 from .conv import Conv as Conv
 from .conv import ConvNet as ConvNet
 from .fourier import fourier_features as fourier_features
+from .fourier import gamma_features as gamma_features
 from .fourier import sinusoids as sinusoids
 from .mlp import MLP as MLP

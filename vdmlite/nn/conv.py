@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Array, Float
 
 from .._types import Key, ScalarLike
-from .fourier import sinusoids
+from .fourier import GAMMA_FEATURES, gamma_features
 
 
 class Conv(eqx.Module):
@@ -63,7 +63,7 @@ class ConvNet(eqx.Module):
         entry_key, exit_key, *keys = jax.random.split(key, 2 + 2 * depth)
         self.entry = eqx.nn.Linear(channels, width, key=entry_key)
         self.place = jnp.zeros((height, columns, width))
-        self.told = tuple(eqx.nn.Linear(16, width, key=k) for k in keys[:depth])
+        self.told = tuple(eqx.nn.Linear(GAMMA_FEATURES, width, key=k) for k in keys[:depth])
         self.blocks = tuple(Conv(width, width, key=k) for k in keys[depth:])
         outputs = int(np.prod(self.out_shape)) // (height * columns)
         last = eqx.nn.Linear(width, outputs, key=exit_key)
@@ -74,7 +74,7 @@ class ConvNet(eqx.Module):
     ) -> Float[Array, "*out"]:
         """Return the network's output for one image; `key` is unused, there is no dropout."""
         del key
-        level = sinusoids(gamma, 2.0 ** jnp.arange(-5, 3))
+        level = gamma_features(gamma)
         h = _pixelwise(self.entry, z) + self.place
         for told, block in zip(self.told, self.blocks, strict=True):
             h = h + block(jax.nn.silu(h + jnp.broadcast_to(told(level), h.shape)))

@@ -14,6 +14,15 @@ def sinusoids(u: ScalarLike, frequencies: Float[Array, " n"]) -> Float[Array, " 
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
 
 
+GAMMA_FEATURES = 16
+"""How many numbers `gamma_features` returns."""
+
+
+def gamma_features(gamma: ScalarLike) -> Float[Array, " 16"]:
+    """Return γ as 16 slow sinusoids, of frequencies 2⁻⁵ … 2²: what small networks are told."""
+    return sinusoids(gamma, 2.0 ** jnp.arange(-5, 3))
+
+
 def fourier_features(
     z: Float[Array, "*shape c"], exponents: Sequence[int] = (6, 7)
 ) -> Float[Array, "*shape features"]:

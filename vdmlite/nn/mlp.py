@@ -8,7 +8,7 @@ import jax.numpy as jnp
 from jaxtyping import Array, Float
 
 from .._types import Key, ScalarLike
-from .fourier import fourier_features, sinusoids
+from .fourier import GAMMA_FEATURES, fourier_features, gamma_features
 
 
 class MLP(eqx.Module):
@@ -41,7 +41,7 @@ class MLP(eqx.Module):
         entry_key, exit_key, *keys = jax.random.split(key, 2 + 2 * depth)
         self.entry = eqx.nn.Linear(size, width, key=entry_key)
         self.hidden = tuple(eqx.nn.Linear(width, width, key=k) for k in keys[:depth])
-        self.told = tuple(eqx.nn.Linear(16, width, key=k) for k in keys[depth:])
+        self.told = tuple(eqx.nn.Linear(GAMMA_FEATURES, width, key=k) for k in keys[depth:])
         last = eqx.nn.Linear(width, jnp.zeros(self.out_shape).size, key=exit_key)
         self.exit = jax.tree.map(jnp.zeros_like, last)
 
@@ -50,7 +50,7 @@ class MLP(eqx.Module):
     ) -> Float[Array, "*out"]:
         """Return the network's output for one example; `key` is unused, there is no dropout."""
         del key
-        level = sinusoids(gamma, 2.0 ** jnp.arange(-5, 3))
+        level = gamma_features(gamma)
         h = self.entry(fourier_features(z, self.exponents).reshape(-1))
         for hidden, told in zip(self.hidden, self.told, strict=True):
             h = h + hidden(jax.nn.silu(h + told(level)))
