@@ -10,7 +10,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Num
+from jaxtyping import Array, ArrayLike, Float, Integer, Num
 
 from ._types import AnyArray, Key, Scalar, ScalarLike, is_concrete
 from .gaussian import Gaussian
@@ -96,9 +96,27 @@ class LevelDecoder(AbstractDecoder):
         z_0: Float[Array, "*shape"],
         gamma_0: ScalarLike,
     ) -> Scalar:
-        """Return log p(data | z_0) in nats, summed over all pixels."""
-        log_p = jax.nn.log_softmax(level_logits(z_0, gamma_0, self.levels))
-        return jnp.sum(jnp.take_along_axis(log_p, data[..., None].astype(int), axis=-1))
+        """Return log p(data | z_0) in nats, summed over all pixels.
+
+        Level by level: a softmax over all at once would hold `levels` numbers a pixel, and in
+        a small model take more time and memory than the network does.
+        """
+        gap = 2 / self.levels * jnp.exp(-0.5 * jnp.asarray(gamma_0))  # from level to level, in σ_0/α_0
+        place = (z_0 / alpha(gamma_0) + 1) * self.levels / 2 - 0.5  # of z_0/α_0, in levels
+        nearest = jnp.clip(jnp.round(place), 0, self.levels - 1)
+        offset = gap * (nearest - place)
+
+        def log_weight(k: Num[ArrayLike, "*b"]) -> Float[Array, "*shape"]:
+            """Return level k's log-likelihood less that of the nearest level: at most 0."""
+            return -gap * (k - nearest) * (offset + 0.5 * gap * (k - nearest))
+
+        @jax.checkpoint  # keeps nothing for the gradient, which can weigh the level again
+        def add(total, k):
+            return total + jnp.exp(log_weight(k)), None
+
+        levels = jnp.arange(self.levels)
+        total, _ = jax.lax.scan(add, jnp.zeros_like(offset), levels, unroll=8)
+        return jnp.sum(log_weight(jnp.asarray(data)) - jnp.log(total))
 
     def sample(
         self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike, *, key: Key

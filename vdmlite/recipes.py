@@ -4,7 +4,7 @@ from ._types import Key
 from .decoder import GaussianDecoder, LevelDecoder
 from .denoiser import NetDenoiser, from_level_logits
 from .model import VDM
-from .nn import MLP, ConvNet
+from .nn import MLP, ConvNet, UNet
 from .prediction import from_v
 from .schedule import FixedLinear, LearnedLinear
 
@@ -28,3 +28,15 @@ def digits(*, width: int = 32, depth: int = 3, key: Key) -> VDM:
     net = ConvNet(shape, out_shape=(*shape, 17), width=width, depth=depth, key=key)
     denoiser = NetDenoiser(net, from_level_logits)
     return VDM(LearnedLinear(-8.0, 5.0), denoiser, LevelDecoder(17), shape)
+
+
+def patches(
+    *, width: int = 32, depth: int = 2, exponents: tuple[int, ...] = (6, 7), key: Key
+) -> VDM:
+    """Return VDM for 32×32 colour images, small enough for a laptop (219 thousand weights).
+
+    The published network but for its size and the attention in its middle, with trained ends
+    of γ; no `exponents`, no Fourier features.
+    """
+    net = UNet(3, width=width, depth=depth, attention=False, exponents=exponents, key=key)
+    return VDM(LearnedLinear(), NetDenoiser(net), LevelDecoder(256), (32, 32, 3))

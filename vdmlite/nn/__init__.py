@@ -6,3 +6,4 @@ from .fourier import fourier_features as fourier_features
 from .fourier import gamma_features as gamma_features
 from .fourier import sinusoids as sinusoids
 from .mlp import MLP as MLP
+from .unet import UNet as UNet
