@@ -24,6 +24,10 @@ SCHEDULES: dict[str, Callable[[float, float], vdm.AbstractSchedule]] = {
     "FixedLinear": vdm.FixedLinear,
     "LearnedLinear": vdm.LearnedLinear,
     "Cosine": vdm.Cosine,
+    "BetaLinear": vdm.BetaLinear,
+    "FlowMatching": vdm.FlowMatching,
+    "Karras": vdm.Karras,
+    "MonotoneNet": vdm.MonotoneNet,
 }
 
 READINGS: dict[str, tuple[Callable[..., vdm.Prediction], Callable[..., Any]]] = {

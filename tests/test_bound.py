@@ -17,7 +17,7 @@ from oracles import (
     oracle_model,
     over,
 )
-from scipy import integrate, stats
+from scipy import stats
 
 import vdmlite as vdm
 from vdmlite import VDM, FixedLinear, GaussianDecoder, LevelDecoder, MixtureDenoiser
@@ -266,58 +266,11 @@ def test_bits_per_dim():
     close(vdm.bits_per_dim(jnp.asarray(3.0), (1,)), 3 / np.log(2))
 
 
-# A whole data set
-
-
-def exact_bound(data, std=0.5, ends=(-5.0, 4.0)) -> float:
-    """The continuous bound of the oracle at given data, by quadrature, in nats each."""
-
-    def rate(gamma):
-        a2, s2 = 1 / (1 + np.exp(gamma)), 1 / (1 + np.exp(-gamma))
-        v = a2 * std**2 + s2  # ε − ε̂ = (α² std² ε − α σ x)/v
-        return 0.5 * ((a2 * std**2) ** 2 + a2 * s2 * np.mean(data**2)) / v**2
-
-    a2, s2 = 1 / (1 + np.exp(ends[1])), 1 / (1 + np.exp(-ends[1]))
-    prior = 0.5 * (s2 + a2 * np.mean(data**2) - 1 - np.log(s2))
-    reconstruction = 0.5 * np.log(2 * np.pi * np.e) + ends[0] / 2
-    return data.shape[1] * (prior + reconstruction + integrate.quad(rate, *ends)[0])
-
-
-@pytest.fixture(scope="module")
-def data():
-    return np.random.default_rng(1).normal(0, 0.5, (50, 2)).astype(jnp.result_type(float))
-
-
-def test_a_ragged_last_batch_changes_nothing(data, key):
-    model = oracle_model(schedule=FixedLinear(-5.0, 4.0), shape=(2,))
-    whole, ragged = (
-        vdm.evaluate(model, data, draws=2, batch_size=size, key=key) for size in (50, 16)
-    )
-    for a, b in zip(jax.tree.leaves(whole), jax.tree.leaves(ragged), strict=True):
-        np.testing.assert_allclose(a, b, rtol=0, atol=1024 * EPS)
-    assert whole.mean.loss.shape == whole.loss_error.shape == ()
-
-
-def test_an_evaluation_and_its_error_are_honest(data):
-    """Over 300 keys the mean is the truth, and the mean error² is the variance of the mean."""
-    model = oracle_model(schedule=FixedLinear(-5.0, 4.0), shape=(2,))
-    found = [
-        vdm.evaluate(model, data, draws=2, batch_size=50, key=k)
-        for k in jax.random.split(jax.random.key(5), 300)
-    ]
-    losses = np.array([float(e.mean.loss) for e in found])
-    agrees(losses, exact_bound(data))
-    # Each side has a relative standard error of sqrt(2/300) = 0.08; dividing by n is off by 2.
-    ratio = np.mean([float(e.loss_error) ** 2 for e in found]) / losses.var(ddof=1)
-    assert 0.65 < ratio < 1.5
-    assert found[0].error.prior < 64 * EPS  # nothing is drawn for the prior term
-
-
 # What is refused
 
 
 @quick
-def test_what_is_refused(key, data):
+def test_what_is_refused(key):
     model = oracle_model(shape=(2,))
     levels = VDM(FixedLinear(), off_by(X, 0.0), LevelDecoder(4), (2,))
     t = jnp.asarray(0.5)
@@ -331,16 +284,7 @@ def test_what_is_refused(key, data):
             lambda: vdm.vlb(levels, jnp.array([0, 4]), t, key=key),
             "0 … 3, got values from 0 to 4",
         ),
-        (lambda: vdm.evaluate(model, data, draws=1, key=key), "at least 2 draws, got 1"),
-        (lambda: vdm.evaluate(model, data[0], key=key), "a batch for this model"),
-        (lambda: vdm.evaluate(model, data / 0, key=key), "must be finite"),
     ]
     for call, message in refused:
         with pytest.raises(ValueError, match=message), np.errstate(all="ignore"):
             call()
-
-
-@pytest.mark.parametrize(("n", "batch_size"), [(0, 4), (4, 0), (4, -1)])
-def test_there_must_be_something_to_evaluate(n, batch_size, key):
-    with pytest.raises(ValueError, match=f"{n} examples in batches of {batch_size}"):
-        vdm.evaluate(oracle_model(), np.zeros((n, 1), X.dtype), batch_size=batch_size, key=key)

@@ -52,7 +52,7 @@ def continuous_diffusion_loss(
 ) -> Scalar:
     """Return ½ γ′(t) ‖ε − ε̂(z_t; γ_t)‖², whose mean over t ~ U(0, 1) and ε is L_∞ (§5)."""
     gamma_t, slope = vdm.schedule.slope(t)
-    return 0.5 * slope * _squared_error(vdm, x, gamma_t, key)
+    return 0.5 * slope * squared_error(vdm, x, gamma_t, key=key)
 
 
 def discrete_diffusion_loss(
@@ -68,11 +68,13 @@ def discrete_diffusion_loss(
     step = jnp.clip(jnp.ceil(t * steps * (1 - 2 * jnp.finfo(t.dtype).eps)), 1, steps)
     gamma_s, gamma_t = vdm.schedule((step - 1) / steps), vdm.schedule(step / steps)
     weight = steps * jnp.expm1(gamma_t - gamma_s)
-    return 0.5 * weight * _squared_error(vdm, x, gamma_t, key)
+    return 0.5 * weight * squared_error(vdm, x, gamma_t, key=key)
 
 
-def _squared_error(vdm: VDM, x: Float[Array, "*shape"], gamma_t: Scalar, key: Key) -> Scalar:
-    """Return ‖ε − ε̂(z_t; γ_t)‖² for one ε."""
+def squared_error(
+    vdm: VDM, x: Float[Array, "*shape"], gamma_t: ScalarLike, *, key: Key
+) -> Scalar:
+    """Return ‖ε − ε̂(z_t; γ_t)‖² for one ε ~ N(0, I), summed over all dimensions."""
     noise_key, net_key = jax.random.split(key)
     eps = jax.random.normal(noise_key, x.shape, x.dtype)
     guess = vdm.denoiser(marginal(x, gamma_t).at(eps), gamma_t, key=net_key)
@@ -128,12 +130,8 @@ def batch_vlb(
     n = data.shape[0]
     time_key, noise_key = jax.random.split(key)
     t = spread_times(n, key=time_key)
-    return _each_vlb(vdm, data, t, jax.random.split(noise_key, n), steps)
-
-
-def _each_vlb(vdm, data, times, keys, steps) -> VLB:
-    """Return one draw of the bound for each example, at its own time and key."""
-    return jax.vmap(lambda d, t, k: vlb(vdm, d, t, steps=steps, key=k))(data, times, keys)
+    keys = jax.random.split(noise_key, n)
+    return jax.vmap(lambda d, t, k: vlb(vdm, d, t, steps=steps, key=k))(data, t, keys)
 
 
 def bits_per_dim(
@@ -141,62 +139,3 @@ def bits_per_dim(
 ) -> Float[Array, "*batch"]:
     """Return nats / (D ln 2) for examples of the given shape, D its number of dimensions."""
     return nats / (np.prod(shape) * np.log(2))
-
-
-class Evaluation(eqx.Module):
-    """The bound of a data set: the mean of each term in nats, and its standard error.
-
-    `error` is the Monte-Carlo error alone, of times and noise, for exactly these examples.
-    """
-
-    mean: VLB
-    error: VLB
-    loss_error: Scalar
-
-
-def evaluate(
-    vdm: VDM,
-    data: Num[AnyArray, " n *shape"],
-    *,
-    steps: int | None = None,
-    draws: int = 8,
-    batch_size: int = 512,
-    key: Key,
-) -> Evaluation:
-    """Estimate the mean bound over a data set from `draws` independent passes, in nats.
-
-    Each pass sees every example once, at times spread over the whole data set. The
-    standard errors come from the spread of the passes.
-
-    Raises:
-        ValueError: as `vlb` does; fewer than 2 draws; an empty data set or batch.
-    """
-    if draws < 2:
-        raise ValueError(f"a standard error needs at least 2 draws, got {draws}")
-    vdm.check(data, batch=True)
-    n = len(data)
-    if n < 1 or batch_size < 1:
-        raise ValueError(f"nothing to evaluate: {n} examples in batches of {batch_size}")
-    passes = []
-    for draw_key in jax.random.split(key, draws):
-        time_key, noise_key = jax.random.split(draw_key)
-        times = spread_times(n, key=time_key)
-        keys = jax.random.split(noise_key, n)
-        total = VLB(*(jnp.zeros(()) for _ in range(3)))
-        for start in range(0, n, batch_size):
-            rows = slice(start, min(start + batch_size, n))
-            part = _sum_vlb(vdm, data[rows], times[rows], keys[rows], steps)
-            total = jax.tree.map(jnp.add, total, part)
-        passes.append(jax.tree.map(lambda a: a / n, total))
-    stacked = jax.tree.map(lambda *a: jnp.stack(a), *passes)
-
-    def error(a):
-        return jnp.std(a, ddof=1) / np.sqrt(draws)
-
-    return Evaluation(stacked.mean(), jax.tree.map(error, stacked), error(stacked.loss))
-
-
-@eqx.filter_jit
-def _sum_vlb(vdm, data, times, keys, steps):
-    """Sum the bound over a batch; compiled once for each batch shape."""
-    return jax.tree.map(jnp.sum, _each_vlb(vdm, data, times, keys, steps))

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, Float, Integer, Num
 
 from ._types import Key
 from .gaussian import Mixture
@@ -115,6 +115,18 @@ def patches() -> Images:
     motorcycle = data.stereo_motorcycle()[0]
     train = [_cut(p) for p in (data.astronaut(), data.coffee(), motorcycle)]
     return Images(np.concatenate(train), _cut(data.chelsea()), 256)
+
+
+def dequantise(
+    images: Integer[np.ndarray, "*shape"], levels: int, *, key: Key
+) -> Float[np.ndarray, "*shape"]:
+    """Return 2(k + u)/V − 1, u ~ U(0, 1): a point by chance in each level's cell.
+
+    A density p of such points is a model of the levels: P(k) = ∫ p over the cell, and by
+    Jensen's inequality −log P(k) ≤ E_u[−log p] + log(V/2) for each dimension, in nats.
+    """
+    u = jax.random.uniform(key, images.shape)
+    return np.asarray(2 * (images + u) / levels - 1)
 
 
 def _cut(photograph: np.ndarray, size: int = 32) -> np.ndarray:

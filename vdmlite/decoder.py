@@ -101,7 +101,9 @@ class LevelDecoder(AbstractDecoder):
         Level by level: a softmax over all at once would hold `levels` numbers a pixel, and in
         a small model take more time and memory than the network does.
         """
-        gap = 2 / self.levels * jnp.exp(-0.5 * jnp.asarray(gamma_0))  # from level to level, in σ_0/α_0
+        gap = (
+            2 / self.levels * jnp.exp(-0.5 * jnp.asarray(gamma_0))
+        )  # from level to level, in σ_0/α_0
         place = (z_0 / alpha(gamma_0) + 1) * self.levels / 2 - 0.5  # of z_0/α_0, in levels
         nearest = jnp.clip(jnp.round(place), 0, self.levels - 1)
         offset = gap * (nearest - place)

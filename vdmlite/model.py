@@ -5,6 +5,7 @@
 A record with three seams. It holds no loss, no sampler and no number of steps.
 """
 
+import dataclasses
 from typing import Any
 
 import equinox as eqx
@@ -32,6 +33,10 @@ class VDM(eqx.Module):
     def prior(self) -> Gaussian:
         """p(z_1) = N(0, I)."""
         return Gaussian(jnp.zeros(self.shape), jnp.ones(()))
+
+    def under(self, schedule: AbstractSchedule) -> "VDM":
+        """Return this model with another schedule, which the denoiser need not be told of."""
+        return dataclasses.replace(self, schedule=schedule)
 
     def predict(
         self, z_t: Float[Array, "*shape"], t: ScalarLike, *, key: Key | None = None

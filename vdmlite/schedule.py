@@ -9,6 +9,7 @@ from abc import abstractmethod
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+from jaxtyping import Array, Float
 
 from ._types import Scalar, ScalarLike
 
@@ -74,14 +75,117 @@ class Cosine(AbstractSchedule):
     def __call__(self, t: ScalarLike) -> Scalar:
         """Return γ(t)."""
         # tan = sin / cos, and cos is the sine of the angle that is left: exact at both ends.
-        angle, left = (self._angle(jnp.asarray(t), sign) for sign in (1, -1))
+        ends = jnp.array([self.gamma_min, self.gamma_max]) / 2
+        angle = _between(*jnp.arctan(jnp.exp(ends)), t)
+        left = _between(*jnp.arctan(jnp.exp(-ends)), t)
         return 2 * (jnp.log(jnp.sin(angle)) - jnp.log(jnp.sin(left)))
 
-    def _angle(self, t: Scalar, sign: int) -> Scalar:
-        first, last = (
-            jnp.arctan(jnp.exp(0.5 * sign * g)) for g in (self.gamma_min, self.gamma_max)
-        )
-        return (1 - t) * first + t * last
+
+class BetaLinear(AbstractSchedule):
+    """β, the rate at which noise flows in, grows linearly in time: −log α² = a + b t².
+
+    The schedule of DDPM (Ho, Jain and Abbeel 2020) without its offset, with a and b such
+    that γ runs from gamma_min to gamma_max.
+    """
+
+    gamma_min: float = -13.3
+    gamma_max: float = 5.0
+
+    def __check_init__(self):
+        _check_range(self.gamma_min, self.gamma_max)
+
+    def __call__(self, t: ScalarLike) -> Scalar:
+        """Return γ(t)."""
+        first, last = (jax.nn.softplus(g) for g in (self.gamma_min, self.gamma_max))
+        decay = _between(first, last, jnp.asarray(t) ** 2)  # −log α²
+        return decay + jnp.log(-jnp.expm1(-decay))
+
+
+class FlowMatching(AbstractSchedule):
+    """σ : α = u : 1 − u with u linear in t, so that u = sigmoid(γ/2).
+
+    The straight paths of flow matching (Lipman et al. 2023) and rectified flow (Liu et al.
+    2023), cut to the range that gives gamma_min at t = 0 and gamma_max at t = 1.
+    """
+
+    gamma_min: float = -13.3
+    gamma_max: float = 5.0
+
+    def __check_init__(self):
+        _check_range(self.gamma_min, self.gamma_max)
+
+    def __call__(self, t: ScalarLike) -> Scalar:
+        """Return γ(t)."""
+        ends = jnp.array([self.gamma_min, self.gamma_max]) / 2
+        noise = _between(*jax.nn.sigmoid(ends), t)
+        signal = _between(*jax.nn.sigmoid(-ends), t)
+        return 2 * (jnp.log(noise) - jnp.log(signal))
+
+
+class Karras(AbstractSchedule):
+    """(σ/α)^{1/7} is linear in t: the grid of Karras et al. (2022, equation 5) with ρ = 7."""
+
+    gamma_min: float = -13.3
+    gamma_max: float = 5.0
+
+    def __check_init__(self):
+        _check_range(self.gamma_min, self.gamma_max)
+
+    def __call__(self, t: ScalarLike) -> Scalar:
+        """Return γ(t)."""
+        first, last = (jnp.exp(g / 14) for g in (self.gamma_min, self.gamma_max))
+        return 14 * jnp.log(_between(first, last, t))
+
+
+class MonotoneNet(AbstractSchedule):
+    """A network that can only rise, between two trained ends.
+
+    γ(t) = ends(share(t)) with share(t) = (f(t) − f(0)) / (f(1) − f(0)) and
+    f(t) = line · t + Σ_k height_k · sigmoid(steepness_k · (t − place_k)); a softplus keeps
+    line, heights and steepnesses positive. Whatever it learns, γ runs exactly from end to
+    end. It begins as nearly a straight line of evenly placed small steps.
+
+    From Kingma et al. 2021, appendix H, where all weights begin near zero.
+    """
+
+    ends: LearnedLinear
+    line: Scalar
+    heights: Float[Array, " width"]
+    steepness: Float[Array, " width"]
+    places: Float[Array, " width"]
+
+    def __init__(self, gamma_min: float = -13.3, gamma_max: float = 5.0, *, width: int = 64):
+        if width < 1:
+            raise ValueError(f"a MonotoneNet needs a width of at least 1, got {width}")
+        self.ends = LearnedLinear(gamma_min, gamma_max)
+        dtype = self.ends.start.dtype
+        self.line = _before_softplus(jnp.ones((), dtype))
+        self.heights = _before_softplus(jnp.full(width, 1 / width, dtype))
+        self.steepness = _before_softplus(jnp.full(width, width, dtype))
+        self.places = (jnp.arange(width, dtype=dtype) + 0.5) / width
+
+    def __call__(self, t: ScalarLike) -> Scalar:
+        """Return γ(t)."""
+        return self.ends(self.share(t))
+
+    def share(self, t: ScalarLike) -> Scalar:
+        """Return how far along γ is at time t, as a share of the way between its ends."""
+        first, now, last = (self._rising(jnp.asarray(u)) for u in (0.0, t, 1.0))
+        return (now - first) / (last - first)
+
+    def _rising(self, t: Scalar) -> Scalar:
+        step = jax.nn.sigmoid(jax.nn.softplus(self.steepness) * (t - self.places))
+        return jax.nn.softplus(self.line) * t + jnp.sum(jax.nn.softplus(self.heights) * step)
+
+
+def _between(first: Scalar, last: Scalar, t: ScalarLike) -> Scalar:
+    """Return the point t of the way from first to last; either end is hit exactly."""
+    return (1 - jnp.asarray(t)) * first + jnp.asarray(t) * last
+
+
+def _before_softplus(y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:
+    """Return what softplus takes to y."""
+    return y + jnp.log(-jnp.expm1(-y))
 
 
 def _check_range(gamma_min: float, gamma_max: float) -> None:

@@ -8,13 +8,13 @@ import jax.numpy as jnp
 import matplotlib
 import matplotlib.pyplot as plt
 import numpy as np
-import optax
-from tqdm import tqdm
 
-from .. import VDM, bits_per_dim, data, evaluate, init, recipes, sample, train
+from .. import VDM, bits_per_dim, data, evaluate, recipes, sample
 from ..viz import images, style
+from . import baselines
 from .build import ROOT
 from .notebook import pick
+from .pretrained import fit
 
 FIGURES = ROOT / "build" / "tour"
 SHAPE = (8, 8, 1)
@@ -31,7 +31,13 @@ def main() -> None:
         "A variational diffusion model learns to remove noise from 1437 handwritten digits,\n"
         "8×8 pixels of 17 grey levels; 360 others are kept to test it.\n"
     )
-    model, curve = fit(digits, steps=pick(smoke=40, laptop=1500))
+    model, curve = fit(
+        recipes.digits(key=jax.random.key(0)),
+        digits,
+        steps=pick(smoke=40, laptop=1500),
+        batch_size=128,
+        key=jax.random.key(0),
+    )
     result = evaluate(model, digits.test, draws=pick(smoke=2, laptop=32), key=jax.random.key(1))
     report(result, digits)
     keys, steps = jax.random.split(jax.random.key(2), 64), pick(smoke=10, laptop=200)
@@ -40,21 +46,6 @@ def main() -> None:
     save(curve, digits, np.asarray(drawn), film(model, steps, key=jax.random.key(3)))
     print(f"\nDone in {time.monotonic() - started:.0f} s. The figures are in build/tour.")
     print("Next: `python run.py lab` opens the first lesson in JupyterLab.")
-
-
-def fit(digits: data.Images, steps: int) -> tuple[VDM, list[float]]:
-    """Train; return the averaged model and the bits per dimension of each step's batch."""
-    optimiser = optax.adam(optax.cosine_decay_schedule(2e-3, steps), b2=0.99)
-    key = jax.random.key(0)
-    state = init(recipes.digits(key=key), optimiser)
-    curve = []
-    bar = tqdm(range(steps), desc="training", unit=" steps", ncols=80, disable=None)
-    stream = train(optimiser, state, data.batches(digits.train, 128, key=key), key=key)
-    for step, (state, terms) in zip(bar, stream, strict=False):  # noqa: B007  the last is kept
-        curve.append(float(bits_per_dim(terms.loss, SHAPE)))
-        if step % 20 == 0:
-            bar.set_postfix_str(f"{np.mean(curve[-100:]):.2f} bits/dim", refresh=False)
-    return state.average, curve
 
 
 def report(result, digits: data.Images) -> None:
@@ -70,18 +61,8 @@ def report(result, digits: data.Images) -> None:
         print(f"    {name:<28}{bits(mean):8.4f} ± {bits(error):.4f}")
     print(f"    {'together':<28}{bits(result.mean.loss):8.4f} ± {bits(result.loss_error):.4f}")
     print("  and of simpler descriptions")
-    print(f"    {'all levels equally likely':<28}{np.log2(digits.levels):8.4f}")
-    print(f"    {'each pixel by itself':<28}{pixelwise(digits):8.4f}")
-
-
-def pixelwise(digits: data.Images) -> float:
-    """Return the test bits/dim of independent pixels, their levels counted, plus one each."""
-    levels = np.arange(digits.levels)
-    counts = (digits.train[..., None] == levels).sum(0) + 1
-    log_p = np.log2(counts / counts.sum(-1, keepdims=True))
-    shown = np.broadcast_to(log_p, (len(digits.test), *log_p.shape))
-    picked = np.take_along_axis(shown, digits.test[..., None].astype(int), -1)
-    return float(-picked.mean())
+    print(f"    {'all levels equally likely':<28}{baselines.uniform(digits):8.4f}")
+    print(f"    {'each pixel by itself':<28}{baselines.pixelwise(digits):8.4f}")
 
 
 def film(model: VDM, steps: int, *, key) -> np.ndarray:
@@ -112,8 +93,10 @@ def save(
     width = min(50, len(curve))
     smooth = np.convolve(curve, np.ones(width) / width, "valid")
     ax.plot(np.arange(len(smooth)) + width, smooth, label="model, mean of 50 batches")
-    ax.axhline(np.log2(digits.levels), color="0.5", linestyle=":", label="all levels alike")
-    ax.axhline(pixelwise(digits), color="0.3", linestyle="--", label="each pixel by itself")
+    ax.axhline(baselines.uniform(digits), color="0.5", linestyle=":", label="all levels alike")
+    ax.axhline(
+        baselines.pixelwise(digits), color="0.3", linestyle="--", label="each pixel by itself"
+    )
     ax.set(xlabel="step", ylabel="bits per dimension", ylim=(1.5, None))
     ax.legend()
     figure.savefig(FIGURES / "training.png", dpi=120)
