@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import EPS, agrees, close, mixture, over
-from scipy import stats
+from scipy import integrate, stats
 
 import vdmlite as vdm
 from vdmlite import data
@@ -126,3 +126,53 @@ def test_batches_refuse_what_they_can_not_serve(key):
 
 def test_sample_draws_from_the_mixture(key):
     agrees(data.sample(mixture(), 4000, key=key), [0.4 * -0.8 + 0.35 * 0.6 + 0.25 * 0.4, 0.03])
+
+
+def places_in_cell(images, levels, key):
+    """Where in its cell each point lies: 0 at the lower edge, 1 at the upper."""
+    points = data.dequantise(images, levels, key=key)
+    assert isinstance(points, np.ndarray)
+    assert points.shape == images.shape
+    assert points.dtype == jnp.result_type(float)
+    return (points.astype(np.float64) + 1) * levels / 2 - images
+
+
+@pytest.mark.parametrize(("levels", "dtype"), [(2, np.int32), (17, np.uint8), (256, np.uint8)])
+def test_dequantised_points_are_uniform_in_their_own_cells(levels, dtype, key):
+    images = np.arange(levels, dtype=dtype).repeat(4096 // levels).reshape(-1, 2, 1)
+    places = places_in_cell(images, levels, key)
+    rounding = levels * EPS  # a point near an edge may be rounded onto it
+    assert -rounding <= places.min() < 0.01
+    assert 0.99 < places.max() <= 1 + rounding
+    for power in (1, 2, 3):
+        agrees(places.ravel() ** power, 1 / (1 + power))
+    agrees((places[:, 0] - 0.5) * (places[:, 1] - 0.5), 0.0)  # each pixel by itself
+    assert np.array_equal(places, places_in_cell(images, levels, key))
+    assert not np.array_equal(places, places_in_cell(images, levels, jax.random.key(1)))
+
+
+@pytest.mark.parametrize(
+    "law",
+    [stats.triang(0.3, -1, 2), stats.norm(0.1, 0.4)],
+    ids=["triangular", "gaussian"],
+)
+def test_a_density_of_dequantised_levels_bounds_their_probability(law, key):
+    """E_u[−log p] + log(V/2), by quadrature, is the mean over draws, and above −log P(k)."""
+    gaps = []
+    for levels in (4, 8, 16):
+        edges = np.linspace(-1, 1, levels + 1)
+        truth = -np.log(np.diff(law.cdf(edges)))
+        bound = np.array(
+            [
+                integrate.quad(lambda u: -law.logpdf(u), *cell)[0] * levels / 2
+                for cell in itertools.pairwise(edges)
+            ]
+        )
+        bound += np.log(levels / 2)
+        assert np.all(bound >= truth - 1e-9)
+        gaps.append(np.exp(-truth) @ (bound - truth))
+        images = np.broadcast_to(np.arange(levels), (2000, levels))
+        points = data.dequantise(images, levels, key=key).astype(np.float64)
+        agrees(np.log(levels / 2) - law.logpdf(points), bound)
+    assert gaps[0] > 1e-3
+    assert gaps[2] < 0.5 * gaps[1] < 0.25 * gaps[0]  # finer cells have flatter densities

@@ -4,7 +4,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import DECODERS, agrees, close, over
+from oracles import DECODERS, EPS, agrees, close, over
 from scipy import stats
 
 from vdmlite import GaussianDecoder, LevelDecoder
@@ -37,6 +37,74 @@ def test_level_log_prob_is_its_definition_and_normalised(gamma):
     close(decoder.log_prob(jnp.asarray(data), Z, gamma), expected, scale=size)
     pixel = jax.vmap(lambda k: decoder.log_prob(k[None], Z[0, :1], gamma))(jnp.arange(5))
     close(jnp.exp(pixel).sum(), 1.0, scale=size)
+
+
+def log_softmax_of_levels(z, gamma, levels):
+    """Each level's log-probability by definition, in float64; complex z and γ will do.
+
+    The logit of every level k less that of level d has the difference of squares
+    (g − v_k)² − (g − v_d)² = (v_d − v_k)(2g − v_k − v_d), which keeps its digits.
+    """
+    values = 2 * (np.arange(levels) + 0.5) / levels - 1
+    guess = (np.asarray(z) * np.sqrt(1 + np.exp(gamma)))[..., None, None]
+    gaps = (values[:, None] - values) * (2 * guess - (values[:, None] + values))
+    odds = -0.5 * np.exp(-gamma) * gaps
+    most = odds.real.max(-1, keepdims=True)
+    return -(most[..., 0] + np.log(np.exp(odds - most).sum(-1)))
+
+
+def slopes_of_levels(z, gamma, levels):
+    """The derivatives by z and by γ: a complex step is autodiff, exact in any precision."""
+    step = 1e-200
+    by_z = log_softmax_of_levels(z + 1j * step, gamma, levels).imag / step
+    by_gamma = log_softmax_of_levels(z + 0j, gamma + 1j * step, levels).imag / step
+    return by_z, by_gamma
+
+
+# Within the grid, at its middle (a tie of two levels if their number is even), just past its
+# ends, and far outside.
+PLACES = np.array([0.0, 0.1, -0.7, 0.993, -1.05, 1.3, 4.0, -30.0, 1000.0])
+
+
+@pytest.mark.parametrize("levels", [2, 17, 256])
+@pytest.mark.parametrize("gamma", [-13.3, -8.0, 0.0])
+def test_level_log_prob_and_its_slopes_are_those_of_the_log_softmax(levels, gamma):
+    dtype = jnp.result_type(float)
+    z, gamma = PLACES.astype(dtype), np.asarray(gamma, dtype)
+    decoder, some = LevelDecoder(levels), np.unique([0, 1, levels // 2, levels - 1])
+
+    @jax.jit
+    def look(z, gamma):
+        def one(z, k):
+            ask = jax.value_and_grad(lambda z, g: decoder.log_prob(k, z, g), (0, 1))
+            value, slopes = ask(z, gamma)
+            return jnp.stack([value, *slopes])
+
+        return jax.vmap(lambda z: jax.vmap(lambda k: one(z, k))(jnp.asarray(some)))(z)
+
+    got = np.asarray(look(jnp.asarray(z), jnp.asarray(gamma)), np.float64)
+    assert np.isfinite(got).all()
+
+    def expected(z):
+        both = (
+            log_softmax_of_levels(z, float(gamma), levels),
+            *slopes_of_levels(z, float(gamma), levels),
+        )
+        return np.stack(both, -1)[:, some]
+
+    z = z.astype(np.float64)
+    want = expected(z)
+    # z_0/α_0 is known to a few roundings of its size, or of 1 near the grid's middle: what
+    # these are worth is added to the roundings of the result.
+    move = 8 * EPS * (1 + np.abs(z))
+    worth = np.abs(expected(z + move) - want) + np.abs(expected(z - move) - want)
+    off = np.abs(got - want)
+    assert np.all(off <= worth + 64 * EPS * (1 + np.abs(want))), (off / (worth + EPS)).max()
+    if levels == 17:  # all levels together are certain
+        whole = jax.vmap(
+            lambda z: jax.vmap(lambda k: decoder.log_prob(k, z, gamma))(jnp.arange(17))
+        )
+        close(jnp.exp(whole(jnp.asarray(z, dtype))).sum(-1), np.ones(len(z)), ulps=1024)
 
 
 @pytest.mark.parametrize("gamma", [-6.0, 2.0])

@@ -89,7 +89,7 @@ def test_every_image_is_seen_at_even_times(data, key, monkeypatch):
     ((rows, times, index),) = calls
     assert sorted(index) == list(range(400))
     for first in (0, 200):
-        comb = np.sort(times[first : first + 200])
+        comb = np.sort(np.asarray(times[first : first + 200], float))
         np.testing.assert_allclose(np.diff(comb), 1 / 200, atol=8 * EPS)
         for example in (0, 17):
             mine = first + example + 50 * np.arange(4)

@@ -1,5 +1,6 @@
 """The model: reverse steps are posteriors at a guess, and a chain of them makes data."""
 
+import dataclasses
 import itertools
 import re
 
@@ -8,7 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import agrees, close, gaussian, off_by, oracle_model
+from oracles import SCHEDULES, agrees, close, gaussian, off_by, oracle_model, over
 
 from vdmlite import VDM, FixedLinear, GaussianDecoder, GaussianDenoiser, LevelDecoder, posterior
 
@@ -32,6 +33,22 @@ def test_predict_and_prior():
     assert eqx.tree_equal(model.predict(Z, 0.3), model.denoiser(Z, model.schedule(0.3)))
     assert model.prior.mean.shape == (2,)
     close(model.prior.log_prob(Z), -np.log(2 * np.pi) - 0.5 * float(Z @ Z))
+
+
+@over(SCHEDULES)
+def test_under_another_schedule_all_else_is_kept(make):
+    model, schedule = oracle_model(shape=(2,)), make(-4.0, 4.0)
+    moved = model.under(schedule)
+    assert moved.schedule is schedule
+    kept = [field.name for field in dataclasses.fields(VDM) if field.name != "schedule"]
+    assert kept == ["denoiser", "decoder", "shape"]
+    for name in kept:
+        assert getattr(moved, name) is getattr(model, name)
+    assert model.schedule == FixedLinear(-13.3, 5.0)
+    # The denoiser sees γ alone: at the same γ, at whatever time, it guesses the same.
+    same = model.predict(Z, (float(schedule(0.3)) + 13.3) / 18.3)
+    close(moved.predict(Z, 0.3).eps, same.eps, ulps=256)
+    close(moved.prior.log_prob(Z), model.prior.log_prob(Z))
 
 
 def test_reverse_in_the_wrong_order_raises():

@@ -9,10 +9,19 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 import pytest
-from oracles import close
+from oracles import EPS, close, oracle_model, perturbed
 
 import vdmlite as vdm
-from vdmlite import VDM, FixedLinear, GaussianDecoder, LearnedLinear, NetDenoiser
+from vdmlite import (
+    VDM,
+    Cosine,
+    FixedLinear,
+    GaussianDecoder,
+    LearnedLinear,
+    LevelDecoder,
+    MonotoneNet,
+    NetDenoiser,
+)
 from vdmlite.nn import MLP
 
 ADAM = optax.adam(1e-2)
@@ -179,3 +188,123 @@ def test_a_bad_batch_raises(batch, message):
     run_of_one = vdm.train(ADAM, vdm.init(small(), ADAM), [batch], key=KEY)
     with pytest.raises(ValueError, match=message):
         next(run_of_one)
+
+
+# The gradient that training descends
+
+LEVELS = np.random.default_rng(3).integers(0, 5, (6, 3))
+
+
+def of_levels(schedule) -> VDM:
+    """A network that is awake, for three pixels of five levels: all terms of the bound move."""
+    net = perturbed(MLP((3,), width=8, depth=1, key=jax.random.key(4)), key=jax.random.key(5))
+    return VDM(schedule, NetDenoiser(net, vdm.from_v), LevelDecoder(5), (3,))
+
+
+def bent() -> MonotoneNet:
+    """A schedule whose inner weights and ends have all moved."""
+    return perturbed(MonotoneNet(-5.0, 4.0, width=4), key=jax.random.key(6), scale=0.5)
+
+
+def inner(model):
+    s = model.schedule
+    return s.line, s.heights, s.steepness, s.places
+
+
+@eqx.filter_jit
+def mean_bound_gradient(model, data, steps, key):
+    """The plain gradient of the mean bound in bits per dimension."""
+
+    def bound(model):
+        return vdm.batch_vlb(model, data, steps=steps, key=key).loss.mean() / (3 * np.log(2))
+
+    return eqx.filter_grad(bound)(model)
+
+
+@eqx.filter_jit
+def mean_square_gradient(model, data, key):
+    """The plain gradient of the batch's mean of (diffusion loss in bits per dimension)²."""
+    time_key, noise_key = jax.random.split(key)
+    times = vdm.spread_times(len(data), key=time_key)
+    keys = jax.random.split(noise_key, len(data))
+
+    def square(model):
+        terms = jax.vmap(lambda x, t, k: vdm.vlb(model, x, t, key=k))(data, times, keys)
+        return jnp.mean((terms.diffusion / (3 * np.log(2))) ** 2)
+
+    return eqx.filter_grad(square)(model)
+
+
+def same_gradient(got, want):
+    """Equal to a thousand roundings of each array's largest part."""
+    assert jax.tree.structure(got) == jax.tree.structure(want)
+    for a, b in zip(arrays(got), arrays(want), strict=True):
+        assert np.any(b)
+        np.testing.assert_allclose(a, b, rtol=0, atol=1024 * EPS * np.abs(b).max())
+
+
+@quick
+def test_inner_weights_descend_the_square_and_all_others_the_bound(key):
+    model, data = of_levels(bent()), jnp.asarray(LEVELS)
+    _, got = eqx.filter_jit(vdm.training_gradient)(model, data, key=key)
+    plain = mean_bound_gradient(model, data, None, key)
+    square = mean_square_gradient(model, data, key)
+    same_gradient(got, eqx.tree_at(inner, plain, inner(square)))
+    for a, b in zip(inner(plain), inner(square), strict=True):  # which are not the same
+        assert np.abs(a - b).max() > 0.1 * np.abs(b).max()
+
+
+@quick
+@pytest.mark.parametrize("make", [FixedLinear, LearnedLinear, Cosine])
+def test_a_schedule_without_inner_weights_has_the_bounds_own_gradient(make, key):
+    model, data = of_levels(make(-5.0, 4.0)), jnp.asarray(LEVELS)
+    terms, got = eqx.filter_jit(vdm.training_gradient)(model, data, key=key)
+    same_gradient(got, mean_bound_gradient(model, data, None, key))
+    expected = vdm.batch_vlb(model, data, key=key)
+    for a, b in zip(arrays(terms), arrays(expected), strict=True):
+        assert a.shape == (6,)
+        np.testing.assert_allclose(a, b, rtol=1024 * EPS)
+
+
+@quick
+def test_with_steps_all_weights_descend_the_discrete_bound(key):
+    model, data = of_levels(bent()), jnp.asarray(LEVELS)
+    terms, got = eqx.filter_jit(vdm.training_gradient)(model, data, steps=3, key=key)
+    same_gradient(got, mean_bound_gradient(model, data, 3, key))
+    expected = vdm.batch_vlb(model, data, steps=3, key=key).diffusion
+    np.testing.assert_allclose(terms.diffusion, expected, rtol=1024 * EPS)
+
+
+def test_descending_finds_the_schedule_of_least_variance():
+    """For data N(0, s² I) the best schedule is known: it draws γ with density p* ∝ √E[m²].
+
+    m = c‖ξ‖² with c = s²e^{−γ}/(1 + s²e^{−γ}), so E[m²] = c²(D² + 2D), and the least variance
+    E[ℓ²] − L² = ¼(∫√E[m²] dγ)² − L² is (2/D) L². A straight schedule has five times that.
+    """
+    d, low, high, steps = 8, -6.0, 5.0, 2000
+    loss = d / 2 * (np.log1p(0.25 * np.exp(-low)) - np.log1p(0.25 * np.exp(-high)))
+    least = 2 / d * loss**2
+
+    def variance(schedule):
+        """By the midpoint rule, from E[ℓ²] = ¼ ∫ γ′(t)² E[m²] dt."""
+        t = (jnp.arange(4000) + 0.5) / 4000
+        gammas, slopes = (np.asarray(a, np.float64) for a in jax.vmap(schedule.slope)(t))
+        c = 1 / (1 + 4 * np.exp(gammas))
+        np.testing.assert_allclose(np.mean(0.5 * d * slopes * c), loss, rtol=1e-3)
+        return 0.25 * (d**2 + 2 * d) * np.mean(slopes**2 * c**2) - loss**2
+
+    model = oracle_model(schedule=MonotoneNet(low, high), shape=(d,))
+    others = jax.tree.map(lambda _: True, eqx.filter(model, eqx.is_inexact_array))
+    others = eqx.tree_at(inner, others, (False,) * 4)
+    optimiser = optax.chain(
+        optax.adam(optax.cosine_decay_schedule(0.03, steps)),
+        optax.masked(optax.set_to_zero(), others),
+    )
+    state, rng = vdm.init(model, optimiser), np.random.default_rng(0)
+    assert variance(state.vdm.schedule) > 5 * least
+    for _ in range(steps):
+        x = (0.5 * rng.normal(size=(256, d))).astype(jnp.result_type(float))
+        state, _ = vdm.train_step(optimiser, state, x, key=KEY)
+    assert 0.999 * least < variance(state.vdm.schedule) < 1.1 * least
+    assert eqx.tree_equal(state.vdm.schedule.ends, model.schedule.ends)
+    assert eqx.tree_equal(state.vdm.denoiser, model.denoiser)

@@ -243,7 +243,7 @@ class _Kept:
     """The draws that a file keeps, if there is one."""
 
     def __init__(self, file: str | os.PathLike | None, fingerprint: str):
-        self.file, self.fingerprint = file and Path(file), fingerprint
+        self.file, self.fingerprint = None if file is None else Path(file), fingerprint
         self.terms, self.saved = np.zeros((3, 0), np.float32), time.monotonic()
         if self.file and self.file.exists():
             with np.load(self.file, allow_pickle=False) as found:

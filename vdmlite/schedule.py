@@ -75,9 +75,9 @@ class Cosine(AbstractSchedule):
     def __call__(self, t: ScalarLike) -> Scalar:
         """Return γ(t)."""
         # tan = sin / cos, and cos is the sine of the angle that is left: exact at both ends.
-        ends = jnp.array([self.gamma_min, self.gamma_max]) / 2
-        angle = _between(*jnp.arctan(jnp.exp(ends)), t)
-        left = _between(*jnp.arctan(jnp.exp(-ends)), t)
+        ends = jnp.array([self.gamma_min, self.gamma_max])
+        angle = _between(jnp.arctan(jnp.exp(0.5 * ends)), t)
+        left = _between(jnp.arctan(jnp.exp(-0.5 * ends)), t)
         return 2 * (jnp.log(jnp.sin(angle)) - jnp.log(jnp.sin(left)))
 
 
@@ -96,8 +96,8 @@ class BetaLinear(AbstractSchedule):
 
     def __call__(self, t: ScalarLike) -> Scalar:
         """Return γ(t)."""
-        first, last = (jax.nn.softplus(g) for g in (self.gamma_min, self.gamma_max))
-        decay = _between(first, last, jnp.asarray(t) ** 2)  # −log α²
+        ends = jnp.array([self.gamma_min, self.gamma_max])
+        decay = _between(jax.nn.softplus(ends), jnp.asarray(t) ** 2)  # −log α²
         return decay + jnp.log(-jnp.expm1(-decay))
 
 
@@ -116,25 +116,28 @@ class FlowMatching(AbstractSchedule):
 
     def __call__(self, t: ScalarLike) -> Scalar:
         """Return γ(t)."""
-        ends = jnp.array([self.gamma_min, self.gamma_max]) / 2
-        noise = _between(*jax.nn.sigmoid(ends), t)
-        signal = _between(*jax.nn.sigmoid(-ends), t)
+        ends = jnp.array([self.gamma_min, self.gamma_max])
+        noise = _between(jax.nn.sigmoid(0.5 * ends), t)
+        signal = _between(jax.nn.sigmoid(-0.5 * ends), t)
         return 2 * (jnp.log(noise) - jnp.log(signal))
 
 
 class Karras(AbstractSchedule):
-    """(σ/α)^{1/7} is linear in t: the grid of Karras et al. (2022, equation 5) with ρ = 7."""
+    """(σ/α)^{1/ρ} is linear in t (Karras et al. 2022, equation 5); ρ → ∞ is γ linear in t."""
 
     gamma_min: float = -13.3
     gamma_max: float = 5.0
+    rho: float = 7.0
 
     def __check_init__(self):
         _check_range(self.gamma_min, self.gamma_max)
+        if not self.rho > 0:
+            raise ValueError(f"rho must be positive, got {self.rho}")
 
     def __call__(self, t: ScalarLike) -> Scalar:
         """Return γ(t)."""
-        first, last = (jnp.exp(g / 14) for g in (self.gamma_min, self.gamma_max))
-        return 14 * jnp.log(_between(first, last, t))
+        ends = jnp.array([self.gamma_min, self.gamma_max])
+        return 2 * self.rho * jnp.log(_between(jnp.exp(0.5 * ends / self.rho), t))
 
 
 class MonotoneNet(AbstractSchedule):
@@ -178,9 +181,9 @@ class MonotoneNet(AbstractSchedule):
         return jax.nn.softplus(self.line) * t + jnp.sum(jax.nn.softplus(self.heights) * step)
 
 
-def _between(first: Scalar, last: Scalar, t: ScalarLike) -> Scalar:
-    """Return the point t of the way from first to last; either end is hit exactly."""
-    return (1 - jnp.asarray(t)) * first + jnp.asarray(t) * last
+def _between(ends: Float[Array, "2"], t: ScalarLike) -> Scalar:
+    """Return the point t of the way from the first end to the last; both are hit exactly."""
+    return (1 - jnp.asarray(t)) * ends[0] + jnp.asarray(t) * ends[1]
 
 
 def _before_softplus(y: Float[Array, "*shape"]) -> Float[Array, "*shape"]:

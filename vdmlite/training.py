@@ -47,7 +47,7 @@ class _Seen(AbstractSchedule):
 
     def __call__(self, t: ScalarLike) -> Scalar:
         """Return an end, for t = 0 or 1."""
-        return (1 - t) * self.start + t * self.stop
+        return jnp.where(jnp.asarray(t) < 0.5, self.start, self.stop)
 
     def slope(self, t: ScalarLike) -> tuple[Scalar, Scalar]:
         """Return (γ, dγ/dt) at the one point."""
@@ -85,13 +85,14 @@ def training_gradient(
         terms = batch_vlb(vdm, data, steps=steps, key=key)
         return bits_per_dim(jnp.mean(terms.loss), vdm.shape), terms
 
-    def mean_bound_as_seen(vdm: VDM) -> tuple[Scalar, VLB]:
-        s = vdm.schedule
+    def mean_bound_as_seen(vdm_and_seen: tuple[VDM, _Seen]) -> tuple[Scalar, VLB]:
+        vdm, seen = vdm_and_seen
 
         def one(x, t, key, share, rate) -> VLB:
-            return vlb(vdm.under(_Seen(s.start, s.stop, share, rate)), x, t, key=key)
+            point = _Seen(seen.start, seen.stop, share, rate)
+            return vlb(vdm.under(point), x, t, key=key)
 
-        terms = jax.vmap(one)(data, times, keys, s.share, s.rate)
+        terms = jax.vmap(one)(data, times, keys, seen.share, seen.rate)
         return bits_per_dim(jnp.mean(terms.loss), vdm.shape), terms
 
     if steps is not None:
@@ -102,9 +103,8 @@ def training_gradient(
     keys = jax.random.split(noise_key, data.shape[0])
     seen, to_schedule = eqx.filter_vjp(lambda s: _see(s, times), vdm.schedule)
     descend = eqx.filter_value_and_grad(mean_bound_as_seen, has_aux=True)
-    (_, terms), grads = descend(vdm.under(seen))
+    (_, terms), (grads, back) = descend((vdm, seen))
     weight = 2 * bits_per_dim(terms.diffusion, vdm.shape)
-    back = grads.schedule
     weighed = _Seen(back.start, back.stop, weight * back.share, weight * back.rate)
     return terms, grads.under(to_schedule(weighed)[0])
 
@@ -129,7 +129,7 @@ def train_step(
 
     terms, grads = training_gradient(state.vdm, data, steps=steps, key=step_key)
     params = eqx.filter(state.vdm, eqx.is_inexact_array)
-    updates, opt_state = optimiser.update(grads, state.opt_state, params)
+    updates, opt_state = optimiser.update(grads, state.opt_state, params)  # pyright: ignore[reportArgumentType]
     vdm = eqx.apply_updates(state.vdm, updates)
     keep = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
 

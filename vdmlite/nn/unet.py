@@ -172,7 +172,7 @@ class UNet(eqx.Module):
     def level(self, gamma: ScalarLike) -> Float[Array, " told"]:
         """Return what all blocks are told of γ: sinusoids, seen through two layers."""
         low, high = self.gamma_range
-        half = self.tell[0].in_features // 2
+        half = self.norm.scale.size // 2
         frequencies = 1000 * jnp.exp(-jnp.log(1e4) * jnp.arange(half) / (half - 1))
         h = sinusoids((jnp.asarray(gamma) - low) / (high - low), frequencies)
         for linear in self.tell:

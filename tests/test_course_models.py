@@ -1,0 +1,149 @@
+"""The course's yardsticks and trained models: known costs, whole files, stated numbers."""
+
+import io
+import re
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from oracles import perturbed
+from PIL import Image
+from scipy import stats
+
+from vdmlite import bits_per_dim, data, evaluate, recipes
+from vdmlite.course import baselines, pretrained
+from vdmlite.data import Images
+
+pytestmark = pytest.mark.course
+
+
+def made_up(levels: int, *, train: int, test: int, shape=(2, 3, 1)) -> Images:
+    """Random images whose pixels depend on each other, of all levels."""
+    rng = np.random.default_rng(levels)
+    steps = rng.normal(0, 0.2 * levels, (train + test, int(np.prod(shape))))
+    walk = np.clip(levels / 2 + steps.cumsum(1) / 2, 0, levels - 1)
+    images = walk.astype(np.uint8).reshape(-1, *shape)
+    return Images(images[:train], images[train:], levels)
+
+
+# Yardsticks
+
+
+@pytest.mark.parametrize(("levels", "bits"), [(2, 1), (8, 3), (256, 8)])
+def test_equal_levels_cost_their_logarithm(levels, bits):
+    assert baselines.uniform(made_up(levels, train=2, test=2)) == bits
+
+
+def test_pixels_by_themselves_cost_what_was_counted():
+    """Three levels, two pixels: their counts, and one more each, by hand."""
+    train = np.array([[0, 2], [0, 2], [0, 1], [1, 0], [0, 0]]).reshape(5, 1, 2, 1)
+    test = np.array([[0, 2], [2, 1]]).reshape(2, 1, 2, 1)
+    images = Images(train.astype(np.uint8), test.astype(np.uint8), 3)
+    p = np.array([[5 / 8, 3 / 8], [1 / 8, 2 / 8]])
+    np.testing.assert_allclose(baselines.pixelwise(images), -np.log2(p).mean(), rtol=1e-12)
+
+
+def test_a_gaussian_costs_what_its_density_does_on_dequantised_points():
+    """E_u[−log2 p(k + u)], in steps of a level, by draws from each cell."""
+    images = made_up(17, train=300, test=20, shape=(1, 3, 1))
+    found = baselines.gaussian(images)
+    train = images.train.reshape(300, 3).astype(float)
+    law = stats.multivariate_normal(train.mean(0), np.cov(train.T) + np.eye(3) / 12)
+    passes = []
+    for key in jax.random.split(jax.random.key(0), 400):
+        points = data.dequantise(images.test, 17, key=key).reshape(20, 3)
+        levels = (points.astype(float) + 1) * 17 / 2 - 0.5  # the middle of cell k is k
+        passes.append(-law.logpdf(levels).mean() / (3 * np.log(2)))
+    error = np.std(passes, ddof=1) / np.sqrt(len(passes))
+    assert abs(found - np.mean(passes)) < 5 * error
+    assert error < 0.01
+    assert found < baselines.uniform(images)  # neighbours tell of each other
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("cost", "kind"), [(baselines.png, "PNG"), (baselines.webp, "WEBP")])
+def test_a_picture_file_holds_all_test_images_and_costs_its_length(
+    cost, kind, channels, monkeypatch
+):
+    images = made_up(256, train=1, test=6, shape=(5, 4, channels))
+    files = []
+    save = Image.Image.save
+
+    def spy(self, file, *args, **options):
+        save(self, file, *args, **options)
+        files.append(file.getvalue())
+
+    monkeypatch.setattr(Image.Image, "save", spy)
+    found = cost(images)
+    (file,) = files
+    assert found == 8 * len(file) / images.test.size
+    picture = Image.open(io.BytesIO(file))
+    assert picture.format == kind
+    sheet = np.asarray(picture.convert("L" if channels == 1 else "RGB"))
+    sheet = sheet.reshape(*sheet.shape[:2], channels)
+    assert sheet.size == images.test.size
+    rows, columns = sheet.shape[0] // 5, sheet.shape[1] // 4
+    back = [
+        sheet[5 * i : 5 * i + 5, 4 * j : 4 * j + 4] for i in range(rows) for j in range(columns)
+    ]
+    assert np.array_equal(back, images.test)
+
+
+# Trained models
+
+
+def test_an_unknown_model_is_refused_with_those_there_are():
+    with pytest.raises(
+        ValueError, match=re.escape(f"there are {', '.join(pretrained.MODELS)}")
+    ):
+        pretrained.load("cifar")
+
+
+@pytest.mark.parametrize("names", [[], ["digits", "cifar"]])
+def test_training_an_unknown_model_is_refused_with_those_there_are(names, capsys):
+    assert pretrained.main(names) == 2
+    assert ", ".join(pretrained.MODELS) in capsys.readouterr().out
+
+
+def test_a_saved_model_comes_back_in_half_precision(tmp_path, monkeypatch):
+    monkeypatch.setattr(pretrained, "WEIGHTS", tmp_path)
+    vdm = perturbed(recipes.digits(key=jax.random.key(1)), key=jax.random.key(2))
+    pretrained.save("digits", vdm)
+    pretrained.save("digits", vdm)  # over the first
+    assert [file.name for file in tmp_path.iterdir()] == ["digits.eqx"]
+    back = pretrained.load("digits")
+    assert jax.tree.structure(back) == jax.tree.structure(vdm)
+    arrays = [jax.tree.leaves(eqx.filter(model, eqx.is_array)) for model in (vdm, back)]
+    for old, new in zip(*arrays, strict=True):
+        assert new.dtype == old.dtype == jnp.result_type(float)
+        assert np.array_equal(new, np.asarray(old, np.float16))
+    size = sum(a.size for a in arrays[0])
+    assert (tmp_path / "digits.eqx").stat().st_size < 2 * size + 200 * len(arrays[0])
+
+
+def test_each_model_has_its_weights_and_nothing_else_is_there():
+    files = {file.name for file in pretrained.WEIGHTS.iterdir()}
+    assert files == {f"{name}.eqx" for name in pretrained.MODELS}
+
+
+def stated() -> dict[str, float]:
+    """The test bits per dimension in the table of `load`."""
+    rows = re.findall(r"\| (\w+) \| (\d+\.\d+) \|", pretrained.load.__doc__ or "")
+    return {name: float(bits) for name, bits in rows}
+
+
+def test_all_models_have_their_bits_stated():
+    assert set(stated()) == set(pretrained.MODELS)
+
+
+@pytest.mark.parametrize("name", pretrained.MODELS)
+def test_a_model_has_the_bits_that_are_stated(name):
+    """Within 0.02, and four standard errors of four passes over the test images."""
+    images = pretrained.MODELS[name].images()
+    model = pretrained.load(name)
+    found = evaluate(model, images.test, draws=4, batch_size=42, key=jax.random.key(1))
+    mean, error = (bits_per_dim(a, model.shape) for a in (found.mean.loss, found.loss_error))
+    assert error < 0.05  # or nothing would be said
+    assert abs(mean - stated()[name]) < 0.02 + 4 * error

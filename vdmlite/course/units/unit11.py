@@ -1,0 +1,463 @@
+"""Built from solutions/11_bits_per_dimension.py. Do not edit."""
+
+
+import jax
+import jax.numpy as jnp
+
+from vdmlite.course import check, hint, solution, todo
+
+
+import vdmlite
+from vdmlite.course import exercise
+from vdmlite.decoder import level_values
+
+
+def some_density(key):
+    """The log-density of a Gaussian image, levels, a point in each cell, and V."""
+    mean_key, std_key, k_key, u_key, v_key = jax.random.split(key, 5)
+    mean = 0.3 * jax.random.normal(mean_key, (2, 3))
+    density = vdmlite.Gaussian(mean, 0.4 + jax.random.uniform(std_key))
+    V = jax.random.randint(v_key, (), 3, 18)
+    k = jax.random.randint(k_key, (2, 3), 0, V)
+    return density.log_prob, k, jax.random.uniform(u_key, (2, 3)), V
+
+
+one_pixel = vdmlite.Gaussian(jnp.array([0.1]), jnp.asarray(0.3))
+
+
+def mean_over_the_cell(draw):
+    """The mean of the draws for level 2 of 4 under that density, over an even grid of u."""
+    grid = (jnp.arange(20) + 0.5) / 20
+    draws = [draw(one_pixel.log_prob, jnp.array([2]), u[None], 4) for u in grid]
+    return jnp.mean(jnp.stack(draws))
+
+
+def exact_cost():
+    """−log2 P(2) for level 2 of 4, the integral of that density over the cell from 0 to ½."""
+    ends = jax.scipy.stats.norm.cdf(jnp.array([0.0, 0.5]), 0.1, 0.3)
+    return -jnp.log2(ends[1] - ends[0])
+
+
+def some_pixels(key):
+    """Seven pixels of five levels, latents that need not fit them, and a noise level.
+
+    The first pixel is black and its latent white, so far apart that probabilities underflow.
+    """
+    k_key, z_key, gamma_key = jax.random.split(key, 3)
+    k = jax.random.randint(k_key, (7,), 0, 5).at[0].set(0)
+    z_0 = (0.7 * jax.random.normal(z_key, (7,))).at[0].set(1.2)
+    return k, z_0, jax.random.uniform(gamma_key, minval=-7.5, maxval=-2.5), 5
+
+
+def some_logits(key):
+    """What a network says of 2×3 pixels of five levels, their latents, and a noise level."""
+    logits_key, z_key, gamma_key = jax.random.split(key, 3)
+    logits = 2 * jax.random.normal(logits_key, (2, 3, 5))
+    z = 0.8 * jax.random.normal(z_key, (2, 3))
+    return logits, z, jax.random.uniform(gamma_key, minval=-2.5, maxval=1.0)
+
+
+def there_and_back(k, y, V):
+    """Return (the values of levels k, the levels nearest to the numbers y)."""
+    value = 2 * (k + 0.5) / V - 1
+    place = V * (y + 1) / 2 - 0.5
+    level = jnp.clip(jnp.round(place), min=0, max=V - 1)
+    return value, level
+
+
+exercise(
+    "11.1",
+    there_and_back,
+    inputs=lambda key: (
+        jnp.arange(3),
+        jnp.concatenate([jnp.array([-1.7, 1.6]), jax.random.uniform(key, (6,), minval=-1.0)]),
+        jax.random.randint(jax.random.fold_in(key, 1), (), 5, 18),
+    ),
+    hints=[
+        "Solve y = 2(place + ½)/V − 1 for the place.",
+        "place = V(y + 1)/2 − ½. Round it; what falls below 0 becomes 0, what exceeds V − 1 becomes V − 1.",
+    ],
+    slips=[
+        (
+            "2 * (k + 0.5) / V - 1",
+            "2 * k / V - 1",
+            "That is the left end of each cell; its value is at the centre, half a cell further on.",
+        ),
+        (
+            "2 * (k + 0.5) / V - 1",
+            "2 * k / (V - 1) - 1",
+            "This puts the first and the last level at −1 and 1; centres of cells stop half a cell, 1/V, short of the ends.",
+        ),
+        (
+            "V * (y + 1) / 2 - 0.5",
+            "V * (y + 1) / 2",
+            "The half is missing on the way back: this place is ½, not 0, at the value of level 0.",
+        ),
+        (
+            "jnp.clip(jnp.round(place), min=0, max=V - 1)",
+            "jnp.round(place)",
+            "Numbers beyond the ends get levels that do not exist: keep them within 0 and V − 1.",
+        ),
+        (
+            "max=V - 1",
+            "max=V",
+            "The levels begin at 0, so the last one is V − 1: there is no level V.",
+        ),
+        (
+            "jnp.round(place)",
+            "jnp.floor(place)",
+            "floor always goes down, even from 2.9 to 2; the nearest level is 3.",
+        ),
+    ],
+    laws=[
+        (
+            "each of 256 levels is the one nearest to its own value",
+            lambda f: (
+                f(jnp.arange(256), f(jnp.arange(256), jnp.zeros(1), 256)[0], 256)[1],
+                jnp.arange(256),
+            ),
+        ),
+    ],
+    ships=lambda k, y, V: (
+        vdmlite.LevelDecoder(int(V)).embed(k),
+        vdmlite.LevelDecoder(int(V)).mode(vdmlite.alpha(-20.0) * y, -20.0),
+    ),
+)
+
+
+def price(log_density, k, u, V):
+    """Return one draw of the bound on −log P(k), in bits per dimension."""
+    x = 2 * (k + u) / V - 1
+    nats = -log_density(x)
+    D = k.size
+    width = jnp.log(V / 2)
+    return (nats / D + width) / jnp.log(2)
+
+
+exercise(
+    "11.2",
+    price,
+    inputs=some_density,
+    hints=[
+        "The value of a level has u = ½; put u in its place.",
+        "nats is for all D dimensions together; the width of a cell counts once in every dimension.",
+        "A nat is more than a bit, 1/log 2 ≈ 1.44 bits: so there are more bits than nats.",
+    ],
+    slips=[
+        (
+            "2 * (k + u) / V - 1",
+            "2 * (k + 0.5) / V - 1",
+            "Every point is at the centre of its cell, so u has no effect: the inequality is about points drawn from the whole cell.",
+        ),
+        (
+            "2 * (k + u) / V - 1",
+            "(k + u) / V",
+            "These points lie in [0, 1]; the cells divide [−1, 1].",
+        ),
+        (
+            "nats / D + width",
+            "nats / D",
+            "A density is not a probability yet: log(V/2), for the width of the cell, is missing.",
+        ),
+        (
+            "nats / D + width",
+            "nats / D - width",
+            "The sign of the width: P(k) is about p(x) times 2/V, and −log(2/V) = +log(V/2).",
+        ),
+        (
+            "jnp.log(V / 2)",
+            "jnp.log(V)",
+            "[−1, 1] is 2 long, so a cell is 2/V wide, not 1/V: that costs log(V/2), not log V.",
+        ),
+        (
+            "nats / D + width",
+            "nats + D * width",
+            "That is the price of the whole image: divide by the number of dimensions D.",
+        ),
+        (
+            "(nats / D + width)",
+            "((nats + width) / D)",
+            "The width is counted once for the whole image; every dimension has a cell of its own.",
+        ),
+        (
+            " / jnp.log(2)",
+            "",
+            "These are nats per dimension; divide by log 2 to have bits.",
+        ),
+        (
+            " / jnp.log(2)",
+            " * jnp.log(2)",
+            "Multiplied by log 2, bits would be fewer than nats; a nat is 1/log 2 ≈ 1.44 bits, so divide.",
+        ),
+    ],
+    laws=[
+        (
+            "a flat density, ½ in each dimension, pays log2 V: 8 bits per dimension for 256 levels",
+            lambda f: (
+                f(
+                    lambda x: -x.size * jnp.log(2),
+                    jnp.array([3, 200]),
+                    jnp.array([0.1, 0.6]),
+                    256,
+                ),
+                jnp.asarray(8.0),
+            ),
+        ),
+        (
+            "the mean over u lies above the exact price, −log2 of an integral",
+            lambda f: (jnp.sign(mean_over_the_cell(f) - exact_cost()), jnp.asarray(1.0)),
+        ),
+    ],
+    ships=lambda log_density, k, u, V: vdmlite.bits_per_dim(
+        k.size * jnp.log(V / 2)
+        - log_density(vdmlite.LevelDecoder(int(V)).embed(k) + 2 * (u - 0.5) / V),
+        k.shape,
+    ),
+)
+
+
+def log_prob(k, z_0, gamma_0, V):
+    """Return log p(k | z_0) in nats, over all pixels."""
+    alpha_0 = jnp.sqrt(jax.nn.sigmoid(-gamma_0))
+    values = 2 * (jnp.arange(V) + 0.5) / V - 1
+    gap = z_0[:, None] / alpha_0 - values
+    log_p = jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)
+    picked = log_p[jnp.arange(len(k)), k]  # from each pixel's row the entry of its level
+    return jnp.sum(picked)
+
+
+exercise(
+    "11.3",
+    log_prob,
+    inputs=some_pixels,
+    hints=[
+        "z_0[:, None] has shape (D, 1); less an array of shape (V,) it gives one of shape (D, V).",
+        "The exponent goes into log_softmax as it is; independent pixels multiply, so their logarithms add up.",
+    ],
+    slips=[
+        (
+            "z_0[:, None] / alpha_0 - values",
+            "z_0[:, None] - values",
+            "The latent holds α_0 x: divide it by α_0 before it is compared with values of x.",
+        ),
+        (
+            "jnp.exp(-gamma_0)",
+            "jnp.exp(gamma_0)",
+            "The sign of γ_0: the cleaner the latent, the surer the decoder, so the factor is the SNR, e^(−γ_0).",
+        ),
+        (
+            "-0.5 * jnp.exp(-gamma_0)",
+            "-jnp.exp(-gamma_0)",
+            "The half in the exponent is missing.",
+        ),
+        (
+            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
+            "-0.5 * jnp.exp(-gamma_0) * gap**2",
+            "These exponents are not normalised: the probabilities of a pixel's levels have to add up to 1.",
+        ),
+        (
+            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
+            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2, axis=0)",
+            "This normalises over the pixels, the first axis; it is the levels of one pixel that compete.",
+        ),
+        (
+            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
+            "jnp.log(jax.nn.softmax(-0.5 * jnp.exp(-gamma_0) * gap**2))",
+            "The probability of a level far away is too small for single precision and becomes 0, and log 0 = −∞: "
+            "log_softmax never forms it.",
+        ),
+        (
+            "jnp.sum(picked)",
+            "jnp.mean(picked)",
+            "That is the mean over the pixels; nats of independent pixels add up.",
+        ),
+    ],
+    laws=[
+        (
+            "the probabilities of all the levels that a pixel can have add up to 1",
+            lambda f: (
+                sum(
+                    jnp.exp(f(jnp.array([k]), jnp.array([0.3]), jnp.asarray(-2.0), 4))
+                    for k in range(4)
+                ),
+                jnp.asarray(1.0),
+            ),
+        ),
+    ],
+    ships=lambda k, z_0, gamma_0, V: vdmlite.LevelDecoder(V).log_prob(k, z_0, gamma_0),
+)
+
+
+def inside_the_cell(z, V):
+    """Return (sine, cosine, offset), each of the shape of z."""
+    angle = jnp.pi * V * z
+    sine, cosine = jnp.sin(angle), jnp.cos(angle)
+    offset = jnp.arctan2(-sine, -cosine) / (2 * jnp.pi)
+    return sine, cosine, offset
+
+
+exercise(
+    "11.4",
+    inside_the_cell,
+    inputs=lambda key: (
+        jax.random.uniform(key, (2, 3), minval=-1.0),
+        2 ** jax.random.randint(jax.random.fold_in(key, 1), (), 2, 5),
+    ),
+    hints=[
+        "A turn is 2π, and there is one for each 2/V: the angle is 2π z divided by 2/V.",
+        "At the centre of a cell you want angle 0, but the pair says half a turn; taking half a turn off changes the sign of both.",
+        "A whole turn is one level: divide the angle by 2π.",
+    ],
+    slips=[
+        (
+            "jnp.pi * V * z",
+            "2 * jnp.pi * V * z",
+            "This goes round twice in each level: [−1, 1] is 2 long, so a level is 2/V, not 1/V.",
+        ),
+        (
+            "jnp.pi * V * z",
+            "jnp.pi * V * z / 2",
+            "This goes round once in two levels: it tells even levels from odd ones.",
+        ),
+        (
+            "jnp.arctan2(-sine, -cosine)",
+            "jnp.arctan2(sine, cosine)",
+            "That offset is counted from the edges between cells; at their centres the pair is (0, −1), half a turn away.",
+        ),
+        (
+            "jnp.arctan2(-sine, -cosine)",
+            "jnp.arctan2(-cosine, -sine)",
+            "arctan2 wants the sine first, then the cosine.",
+        ),
+        (
+            " / (2 * jnp.pi)",
+            "",
+            "The offset is still an angle; a whole turn, 2π, is one level.",
+        ),
+        (
+            " / (2 * jnp.pi)",
+            " / (V * jnp.pi)",
+            "This offset is in units of z; in levels, each 2/V wide, it is V/2 times that.",
+        ),
+    ],
+    laws=[
+        (
+            "on clean pixels the pair is (0, −1), whatever the level",
+            lambda f: (
+                jnp.stack(f(level_values(6), 6)[:2]),
+                jnp.stack([jnp.zeros(6), -jnp.ones(6)]),
+            ),
+        ),
+        (
+            "one level further on the pair is the same",
+            lambda f: (
+                jnp.stack(f(jnp.array([0.11, -0.4]) + 2 / 6, 6)[:2]),
+                jnp.stack(f(jnp.array([0.11, -0.4]), 6)[:2]),
+            ),
+        ),
+        (
+            "half a level further on it is the opposite",
+            lambda f: (
+                jnp.stack(f(jnp.array([0.11, -0.4]) + 1 / 6, 6)[:2]),
+                -jnp.stack(f(jnp.array([0.11, -0.4]), 6)[:2]),
+            ),
+        ),
+    ],
+    # The package's features have periods 2⁻ⁿ: that is one level of V = 2ⁿ⁺¹.
+    ships=lambda z, V: (
+        *jnp.moveaxis(
+            vdmlite.nn.fourier_features(z[..., None], (int(V).bit_length() - 2,))[..., 1:],
+            -1,
+            0,
+        ),
+        (
+            z
+            - vdmlite.LevelDecoder(int(V)).embed(
+                vdmlite.LevelDecoder(int(V)).mode(vdmlite.alpha(-20.0) * z, -20.0)
+            )
+        )
+        * V
+        / 2,
+    ),
+)
+
+
+def guess_from_logits(logits, z, gamma):
+    """Return x̂, of the shape of z."""
+    alpha, sigma = jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
+    V = logits.shape[-1]
+    values = 2 * (jnp.arange(V) + 0.5) / V - 1
+    log_q = -0.5 * ((z[..., None] - alpha * values) / sigma) ** 2
+    posterior = jax.nn.softmax(logits + log_q)
+    return posterior @ values
+
+
+exercise(
+    "11.5",
+    guess_from_logits,
+    inputs=some_logits,
+    hints=[
+        "z[..., None] has one more axis, of length 1, at the end. The logarithm of a Gaussian density is −½ ((z − mean)/σ)², "
+        "up to a constant that is the same for all levels.",
+        "Probabilities are multiplied, so their logarithms are added; softmax normalises, whatever constants were left out.",
+        "posterior @ values multiplies along the last axis and sums.",
+    ],
+    slips=[
+        (
+            "logits + log_q",
+            "logits",
+            "That is the network's word alone; the pixel's own latent, log q(z | k), is to be added.",
+        ),
+        (
+            "logits + log_q",
+            "log_q",
+            "That is the pixel's own word alone, as if all levels were equally likely beforehand: add the logits.",
+        ),
+        (
+            "jax.nn.softmax(logits + log_q)",
+            "0.5 * (jax.nn.softmax(logits) + jax.nn.softmax(log_q))",
+            "This averages two opinions; Bayes' rule multiplies prior and likelihood, so add the logarithms and then normalise.",
+        ),
+        (
+            "alpha * values",
+            "values",
+            "The mean of z is α value_k: the data enters the latent shrunk.",
+        ),
+        (
+            "/ sigma) ** 2",
+            ") ** 2",
+            "The distance is to be measured in standard deviations: divide by σ before squaring.",
+        ),
+        (
+            "-0.5 * (",
+            "-(",
+            "The half in the exponent of a Gaussian is missing.",
+        ),
+        (
+            "posterior @ values",
+            "values[jnp.argmax(posterior, -1)]",
+            "That is the likeliest level; the guess with the least squared error is the mean over all levels.",
+        ),
+    ],
+    laws=[
+        (
+            "in pure noise (γ = 30) it is the mean of the network's own probabilities",
+            lambda f: (
+                f(jnp.array([[0.0, 1.0, 2.0, 0.0]]), jnp.array([1.3]), jnp.asarray(30.0)),
+                jax.nn.softmax(jnp.array([[0.0, 1.0, 2.0, 0.0]])) @ level_values(4),
+            ),
+        ),
+        (
+            "at the clean end (γ = −13.3) it is the pixel's true value, even if the network expects another",
+            lambda f: (
+                f(
+                    jnp.array([[3.0, 0.0, 0.0, 1.0], [0.0, 5.0, 0.0, 0.0]]),
+                    vdmlite.alpha(-13.3) * level_values(4)[1:3] + 2 * vdmlite.sigma(-13.3),
+                    jnp.asarray(-13.3),
+                ),
+                level_values(4)[1:3],
+            ),
+        ),
+    ],
+    ships=lambda logits, z, gamma: vdmlite.from_level_logits(logits, z, gamma).x,
+)
