@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from oracles import EPS, SCHEDULES, close, over, perturbed
 
-from vdmlite import LearnedLinear, MonotoneNet
+from vdmlite import Karras, LearnedLinear, MonotoneNet
 
 pytestmark = pytest.mark.quick
 
@@ -81,6 +81,30 @@ def test_each_schedule_is_straight_where_its_definition_says(name, ends):
     size = max(abs(g) for g in ends)
     got = straight(np.asarray(gammas, np.float64))
     np.testing.assert_allclose(got, expected, rtol=16 * EPS * size, atol=16 * EPS)
+
+
+@pytest.mark.parametrize("rho", [0.5, 1.0, 3.0, 40.0])
+def test_karras_with_another_rho_is_straight_in_another_power(rho):
+    schedule, t = Karras(-13.3, 5.0, rho=rho), np.linspace(0, 1, 41)
+    gammas = np.asarray(jax.vmap(schedule)(jnp.asarray(t, jnp.result_type(float))), np.float64)
+    low, high = np.exp(-13.3 / 2 / rho), np.exp(5.0 / 2 / rho)
+    got = np.exp(gammas / 2 / rho)  # (σ/α)^{1/ρ}; an error in γ is worth 1/(2ρ) of it
+    expected = low + (high - low) * t
+    np.testing.assert_allclose(got, expected, rtol=16 * EPS * 13.3 * (1 + 1 / rho))
+
+
+def test_karras_with_a_large_rho_is_linear():
+    """(σ/α)^{1/ρ} = 1 + γ/(2ρ) + …: the rest of a span of 18 is worth 18²/(16ρ) at most."""
+    t = jnp.linspace(0, 1, 41)
+    gammas = jax.vmap(Karras(-13.3, 5.0, rho=1000.0))(t)
+    off = np.abs(np.asarray(gammas) - (-13.3 + 18.3 * np.asarray(t)))
+    assert off.max() < 18.3**2 / 16 / 1000 + 64 * EPS * 1000  # a rounding times 2ρ
+
+
+@pytest.mark.parametrize("rho", [0.0, -7.0, float("nan")])
+def test_a_rho_that_is_not_positive_raises(rho):
+    with pytest.raises(ValueError, match=f"rho must be positive, got {rho}"):
+        Karras(rho=rho)
 
 
 @pytest.mark.parametrize("name", ["Cosine", "FlowMatching"])

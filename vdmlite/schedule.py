@@ -145,8 +145,8 @@ class MonotoneNet(AbstractSchedule):
 
     γ(t) = ends(share(t)) with share(t) = (f(t) − f(0)) / (f(1) − f(0)) and
     f(t) = line · t + Σ_k height_k · sigmoid(steepness_k · (t − place_k)); a softplus keeps
-    line, heights and steepnesses positive. Whatever it learns, γ runs exactly from end to
-    end. It begins as nearly a straight line of evenly placed small steps.
+    line, heights and steepnesses positive. Whatever it learns, γ runs from end to end. It
+    begins as nearly a straight line, of evenly placed small steps.
 
     From Kingma et al. 2021, appendix H, where all weights begin near zero.
     """

@@ -67,7 +67,9 @@ class ResBlock(eqx.Module):
         self.told = _silent(eqx.nn.Linear(told, c_out, use_bias=False, key=told_key))
         self.skip = Conv(c_in, c_out, 1, key=skip_key) if c_in != c_out else None
 
-    def __call__(self, h: Image, level: Float[Array, " told"]) -> Image:
+    def __call__(
+        self, h: Float[Array, "height width c_in"], level: Float[Array, " told"]
+    ) -> Float[Array, "height width c_out"]:
         """Return the block's output; `level` is what all blocks are told of γ."""
         inner = self.conv_1(jax.nn.silu(self.norm_1(h)))
         inner = inner + _over(self.told(level), inner)
@@ -131,6 +133,8 @@ class UNet(eqx.Module):
         gamma_range: tuple[float, float] = (-13.3, 5.0),
         key: Key,
     ):
+        if width % 4 or width < 4:
+            raise ValueError(f"the width must be a multiple of 4 channels, got {width}")
         self.exponents, self.gamma_range = tuple(exponents), gamma_range
         entry_key, exit_key, *keys = jax.random.split(key, 8 + 2 * depth)
         groups, told = width // 4, 4 * width

@@ -1,0 +1,474 @@
+# %% [markdown]
+# # 07 · Learning the schedule
+#
+# *Two minutes on 2 CPU cores · after lesson 06 · VDM §5 and appendices H and I · files `schedule.py`, `training.py`*
+#
+# **The idea.** A schedule has two ends and an inside, and they have different jobs. The ends set what the bound is; so
+# they descend the bound. The inside cannot change it; so it is free to make the estimate quiet. One backward pass
+# trains both.
+#
+# **After this lesson you can**
+# - derive the best inside in closed form, and draw it for any model;
+# - build a network that can only rise, between ends that are exact;
+# - get two different gradients out of one backward pass, and say why no second one is needed;
+# - say what each end trades against what.
+
+# %%
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+import optax
+
+import vdmlite
+from vdmlite import bits_per_dim, data
+from vdmlite.course import claim, pick, pretrained, show
+from vdmlite.viz import COLORS, LINES, MARKERS
+
+keys = jax.random.split(jax.random.key(7), 8)
+batch_key, check_key, gauss_key, digits_key, curve_key, test_key, ends_key, sweep_key = keys
+
+# %% [markdown]
+# ## The best inside
+#
+# Lesson 06: one draw of the diffusion loss is $\ell = \tfrac12 \gamma'(t)\, m$, with $m = \lVert \varepsilon - \hat\varepsilon \rVert^2$. Its
+# mean does not depend on the schedule between the ends, its mean square does:
+#
+# $$ \mathbb E[\ell^2] = \tfrac14 \int_{\gamma_0}^{\gamma_1} \gamma'\; \mathbb E[m^2]\; d\gamma . $$
+#
+# A uniform time visits γ with density $p(\gamma) = 1/\gamma'$, and a density integrates to one. So: make $\int \mathbb E[m^2]/p\; d\gamma$
+# small with $\int p\, d\gamma = 1$. By Cauchy and Schwarz,
+#
+# $$ \Bigl( \int \sqrt{\mathbb E[m^2]}\, d\gamma \Bigr)^2 = \Bigl( \int \frac{\sqrt{\mathbb E[m^2]}}{\sqrt p}\, \sqrt p\; d\gamma \Bigr)^2
+# \le \int \frac{\mathbb E[m^2]}{p}\, d\gamma \cdot \int p\, d\gamma , $$
+#
+# with equality for $p^*(\gamma) \propto \sqrt{\mathbb E[m^2]}$. **Visit a noise level as often as its error is large**: then
+# $\gamma' \sqrt{\mathbb E[m^2]}$ is the same everywhere, and no draw is much larger than another. The least mean square is
+# $\tfrac14 (\int \sqrt{\mathbb E[m^2]}\, d\gamma)^2$.
+#
+# We begin where everything is known: Gaussian data of standard deviation ½ in 8 dimensions, with the exact denoiser. There
+# $m$ is $c(\gamma)$ times a sum of 8 squared standard normals, $c = e^{-\gamma}/(4 + e^{-\gamma})$, so
+# $\mathbb E[m] = 8c$ and $\mathbb E[m^2] = (8^2 + 2 \cdot 8)\, c^2$.
+
+# %%
+D, low, high = 8, -13.3, 5.0
+gammas = np.linspace(low, high, 2001)
+c = np.exp(-gammas) / (4 + np.exp(-gammas))
+gauss_curve = vdmlite.ErrorCurve(gammas, D * c, 0 * c, (D**2 + 2 * D) * c**2)
+
+
+def best_schedule(curve):
+    """γ at even times under the best density: the inverse of its cumulative sum."""
+    root = np.sqrt(curve.square)
+    pieces = 0.5 * (root[1:] + root[:-1]) * np.diff(curve.gammas)
+    share = np.concatenate([[0], np.cumsum(pieces)]) / pieces.sum()
+    return lambda t: np.interp(t, share, curve.gammas)
+
+
+fixed = {
+    "γ-linear": vdmlite.FixedLinear,
+    "Karras": vdmlite.Karras,
+    "flow matching": vdmlite.FlowMatching,
+    "cosine": vdmlite.Cosine,
+    "β-linear": vdmlite.BetaLinear,
+}
+print(f"the loss itself: {gauss_curve.loss:.2f} nats")
+print("variance of one draw, in nats²")
+for name, make in fixed.items():
+    print(f"  {name:14s} {gauss_curve.variance(make(low, high)):12.1f}")
+print(f"  {'the least':14s} {gauss_curve.least_variance:12.1f}")
+
+# %% [markdown]
+# The γ-linear schedule pays a third of its visits to noise levels where there is next to nothing to lose, and its variance is
+# three times the least. The others dwell there even longer.
+#
+# ## A curve that can only rise
+#
+# To learn a schedule we need a family of rising curves. A network whose weights are all positive, with rising
+# activations, rises:
+#
+# $$ f(t) = a\, t + \sum_k h_k\, \operatorname{sigmoid}\bigl(s_k (t - c_k)\bigr), \qquad a, h_k, s_k > 0 , $$
+#
+# a slope and many little steps of height $h_k$, steepness $s_k$, at place $c_k$. Positive: each weight is the softplus
+# $\log(1 + e^w)$ of a free number $w$. And to run from $\gamma_0$ to $\gamma_1$ exactly, whatever it learns, the output is rescaled:
+#
+# $$ \gamma(t) = \gamma_0 + (\gamma_1 - \gamma_0) \cdot \frac{f(t) - f(0)}{f(1) - f(0)} . $$
+#
+# That separates the two jobs: $\gamma_0$ and $\gamma_1$ are the ends, everything in $f$ is inside. (The published code of VDM leaves
+# the rescaling out, and its users found that the ends drift.)
+
+# %%
+net = vdmlite.MonotoneNet(low, high)
+
+
+def by_hand(net, t):
+    softplus, sigmoid = jax.nn.softplus, jax.nn.sigmoid
+
+    def f(t):
+        steps = sigmoid(softplus(net.steepness) * (t - net.places))
+        return softplus(net.line) * t + jnp.sum(softplus(net.heights) * steps)
+
+    return low + (high - low) * (f(t) - f(0.0)) / (f(1.0) - f(0.0))
+
+
+for t in (0.0, 0.3, 1.0):
+    np.testing.assert_allclose(net(t), by_hand(net, t), rtol=1e-4)
+noise = jax.random.normal(jax.random.key(0), (64,))
+bent = eqx.tree_at(lambda n: n.heights, net, net.heights + 2 * noise)
+print(f"as it begins       γ(0) = {net(0.0):.1f}, γ(½) = {net(0.5):.2f}, γ(1) = {net(1.0):.1f}")
+print(
+    f"with other heights γ(0) = {bent(0.0):.1f}, γ(½) = {bent(0.5):.2f}, γ(1) = {bent(1.0):.1f}"
+)
+
+# %% [markdown]
+# ## Two gradients, one backward pass
+#
+# The ends η₁ (and the denoiser) want the gradient of $\mathbb E[\ell]$ and of the other terms of the bound. The inside η₂ wants the
+# gradient of the variance, $\mathbb E[\ell^2] - \mathbb E[\ell]^2$. The second part does not depend on η₂, so the gradient of
+# $\mathbb E[\ell^2]$ will do. That looks like two backward passes through the network, twice the cost of a step.
+#
+# It needs one. For each example $i$ of a batch the chain rule says
+#
+# $$ \frac{\partial \ell_i^2}{\partial \eta_2} = 2 \ell_i\, \frac{\partial \ell_i}{\partial \eta_2}
+#   = 2 \ell_i \Bigl( \frac{\partial \ell_i}{\partial \gamma_i} \frac{\partial \gamma_i}{\partial \eta_2}
+#   + \frac{\partial \ell_i}{\partial \gamma_i'} \frac{\partial \gamma_i'}{\partial \eta_2} \Bigr) . $$
+#
+# The costly part is on the left of each product: two numbers for each example, which any backward pass through the
+# network finds. So run it once, as always, down to $\gamma_i$ and $\gamma_i'$. There the way divides: into the ends the two numbers
+# go as they are, into the inside they go *multiplied by $2\ell_i$*. The rest of the way leads through the schedule alone, which
+# is small.
+#
+# `training_gradient` does it. We check its inside against the plain way: differentiate the mean of $\ell^2$ by itself.
+
+
+# %%
+exact = vdmlite.GaussianDenoiser(vdmlite.Gaussian(jnp.zeros(D), jnp.asarray(0.5)))
+gauss = vdmlite.VDM(bent, exact, vdmlite.GaussianDecoder(), (D,))
+batch = 0.5 * jax.random.normal(batch_key, (64, D))
+
+terms, gradient = vdmlite.training_gradient(gauss, batch, key=check_key)
+
+
+def draws(schedule):
+    """The diffusion loss of each example in bits per dimension, with the same times and noise."""
+    time_key, noise_key = jax.random.split(check_key)
+    times = vdmlite.spread_times(64, key=time_key)
+    each = jax.random.split(noise_key, 64)
+    loss = jax.vmap(lambda x, t, k: vdmlite.vlb(gauss.under(schedule), x, t, key=k))(
+        batch, times, each
+    )
+    return bits_per_dim(loss.diffusion, (D,)), bits_per_dim(loss.loss, (D,))
+
+
+plain_square = eqx.filter_grad(lambda s: jnp.mean(draws(s)[0] ** 2))(bent)
+plain_bound = eqx.filter_grad(lambda s: jnp.mean(draws(s)[1]))(bent)
+got = gradient.schedule
+inside = [(got.heights, plain_square.heights), (got.places, plain_square.places)]
+ends = [(got.ends.start, plain_bound.ends.start), (got.ends.width, plain_bound.ends.width)]
+worst = max(float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b))) for a, b in inside + ends)
+claim("07", "one backward pass against two: largest relative difference", worst, at_most=1e-3)
+
+# %% [markdown]
+# ## It finds the optimum
+#
+# Now descend. Only the inside is trained here: the denoiser is exact already, and the ends stay. The schedule sees nothing but
+# random draws, never the formula for the best one.
+
+
+# %%
+def learn(vdm, batches, *, steps, rate, key, keep_ends):
+    """Train the schedule alone, by `training_gradient`; return it, and γ at the ends on the way."""
+    optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps), b2=0.99)
+
+    @eqx.filter_jit
+    def step(vdm, state, batch, key):
+        _, gradient = vdmlite.training_gradient(vdm, batch, key=key)
+        updates, state = optimiser.update(gradient.schedule, state)
+        schedule = eqx.apply_updates(vdm.schedule, updates)
+        if keep_ends:
+            schedule = eqx.tree_at(lambda s: s.ends, schedule, vdm.schedule.ends)
+        return vdm.under(schedule), state
+
+    state, way = optimiser.init(eqx.filter(vdm.schedule, eqx.is_array)), []
+    for i in range(steps):
+        vdm, state = step(vdm, state, next(batches), jax.random.fold_in(key, i))
+        way.append((vdm.schedule.ends.start, vdm.schedule.ends.width))
+    return vdm.schedule, np.array(way)
+
+
+def gaussian_batches(key):
+    random = np.random.default_rng(7)
+    while True:
+        yield jnp.asarray(0.5 * random.normal(size=(256, D)), jnp.float32)
+
+
+learned, _ = learn(
+    gauss.under(vdmlite.MonotoneNet(low, high)),
+    gaussian_batches(gauss_key),
+    steps=pick(smoke=5, laptop=2500),
+    rate=2e-2,
+    key=gauss_key,
+    keep_ends=True,
+)
+found, least = gauss_curve.variance(learned), gauss_curve.least_variance
+print(f"variance of one draw: learned {found:.1f}, the least {least:.1f} nats²")
+claim("07", "Gaussian data: variance under the learned schedule over the least", found / least,
+      at_most=1.10, trained=True)  # fmt: skip
+
+t = np.linspace(0, 1, 401)
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4))
+left.plot(
+    t,
+    best_schedule(gauss_curve)(t),
+    color="0.6",
+    ls="-",
+    lw=4,
+    label="the best, in closed form",
+)
+left.plot(t, jax.vmap(learned)(t), color=COLORS[1], ls="-", lw=1.5, label="learned from draws")
+left.plot(
+    t,
+    jax.vmap(vdmlite.FixedLinear(low, high))(t),
+    color=COLORS[0],
+    ls=":",
+    label="γ-linear, the start",
+)
+left.set(xlabel="time t", ylabel="γ(t)", title="the inside, learned")
+left.legend()
+for i, (name, schedule) in enumerate(
+    {"γ-linear": vdmlite.FixedLinear(low, high), "learned": learned}.items()
+):
+    at, slope = jax.vmap(schedule.slope)(t)
+    size = 0.5 * np.asarray(slope) * np.sqrt(np.interp(at, gammas, gauss_curve.square))
+    right.plot(t, size, color=COLORS[i], ls=LINES[i], label=name)
+right.set(
+    xlabel="time t",
+    ylabel="√E[ℓ²] at time t (nats)",
+    ylim=(0, None),
+    title="the size of a draw",
+)
+right.legend()
+show(
+    figure,
+    "Left: the learned schedule lies on the best one, a curve that dwells at low γ and hurries through "
+    "the noisy end; the linear schedule is the straight line above it. Right: the size of a draw against time is "
+    "level under the learned schedule, but for ripples near t = 1, and falls from high to nothing under the linear one.",
+)
+
+# %% [markdown]
+# On the right is the whole idea: under the best schedule a draw is as large at one time as at any other. What is left of the
+# variance is not due to the time at all.
+#
+# ## On digits it beats them all
+#
+# Nobody has a formula here. We take the trained model of the digits, keep its network and its ends, and train the inside.
+
+# %%
+digits = data.digits()
+model = pretrained.load("digits")
+ends = float(model.schedule(0.0)), float(model.schedule(1.0))
+learned, _ = learn(
+    model.under(vdmlite.MonotoneNet(*ends)),
+    data.batches(digits.train, 128, key=digits_key),
+    steps=pick(smoke=2, laptop=600),
+    rate=2e-2,
+    key=digits_key,
+    keep_ends=True,
+)
+curve = vdmlite.error_curve(
+    model,
+    digits.test,
+    np.linspace(*ends, pick(smoke=9, laptop=80)),
+    draws=pick(smoke=16, laptop=360),
+    batch_size=1440,
+    key=curve_key,
+)
+every = {name: make(*ends) for name, make in fixed.items()} | {"learned": learned}
+results = vdmlite.compare_schedules(
+    model,
+    every,
+    digits.test[: pick(smoke=16, laptop=360)],
+    key=test_key,
+    **pick(
+        smoke={"draws": 4, "batch_size": 16},
+        laptop={"draws": 24, "times": 4, "batch_size": 1440},
+    ),
+)
+unit = 64 * np.log(2)
+print("digits, bits per dimension")
+print("schedule         bound     ± error   variance of one draw   predicted from m(γ)")
+for name, one in results.items():
+    bound, error = one.mean.loss / unit, one.loss_error / unit
+    print(
+        f"{name:14s}  {bound:6.3f}  ± {error:.4f}   {one.variance / unit**2:18.2f}"
+        f"   {curve.variance(every[name]) / unit**2:16.2f}"
+    )
+print(f"the least there can be {curve.least_variance / unit**2:46.2f}")
+best = min(results[name].variance for name in fixed)
+claim("07", "digits: variance under the best fixed schedule over the learned one's",
+      best / results["learned"].variance, at_least=1.0, trained=True)  # fmt: skip
+gap, error = map(float, results["learned"].minus(results["γ-linear"]))
+claim("07", "digits: the learned schedule leaves the bound alone (standard errors)",
+      abs(gap) / error, at_most=3, trained=True)  # fmt: skip
+
+figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4))
+left.plot(
+    t, best_schedule(curve)(t), color="0.6", ls="-", lw=4, label="best, from the measured m(γ)"
+)
+for i, name in enumerate(("γ-linear", "cosine", "learned")):
+    left.plot(t, jax.vmap(every[name])(t), color=COLORS[i], ls=LINES[i], label=name)
+left.set(xlabel="time t", ylabel="γ(t)", title="schedules for the digits")
+left.legend()
+for i, (name, one) in enumerate(results.items()):
+    right.plot(one.variance / unit**2, i, MARKERS[i], color=COLORS[i], ls="")
+right.axvline(curve.least_variance / unit**2, color="0.5", ls="--")
+right.set_yticks(range(len(results)), list(results))
+right.invert_yaxis()
+right.set(
+    xscale="log",
+    xlabel="variance of one draw; dashed: the least",
+    title="how much a draw scatters",
+)
+show(
+    figure,
+    "Left: the learned schedule for digits follows the best one, with the linear one below and the cosine one away "
+    "from both. Right: the variance of a draw for five fixed schedules and the learned one, which is the smallest, next to "
+    "a dashed line at the least possible.",
+)
+
+# %% [markdown]
+# The variances here are those of whole draws of the bound, with independent times; most of what is left comes from the digits
+# themselves, some of which are easier than others. The paper's numbers for CIFAR-10 are 6.35 for γ-linear and 0.53 learned.
+#
+# ## What the ends trade
+#
+# Each end is a bargain between two terms. Move the clean end $\gamma_0$ down, to less noise: the decoder sees better and the
+# *reconstruction* gets cheaper; but the walk gets longer and the *diffusion* loss dearer, by $\tfrac12 m(\gamma_0)$ for every
+# unit of γ. Move the noisy end $\gamma_1$ up: less is left of the data and the *prior* term shrinks; the diffusion loss grows by
+# $\tfrac12 m(\gamma_1)$. For the best denoiser, longer is always better, if only a little. A real network is never the best: it pays more
+# than it must, and somewhere the bargain turns.
+
+
+# %%
+def bound_with(start, stop):
+    found = vdmlite.evaluate(
+        model.under(vdmlite.FixedLinear(start, stop)),
+        digits.test[: pick(smoke=16, laptop=360)],
+        key=sweep_key,
+        **pick(
+            smoke={"draws": 2, "batch_size": 16},
+            laptop={"draws": 4, "times": 4, "batch_size": 1440},
+        ),
+    ).mean
+    return [
+        float(a) / unit
+        for a in (found.prior, found.reconstruction, found.diffusion, found.loss)
+    ]
+
+
+starts = np.linspace(-9.5, -4, pick(smoke=2, laptop=9))
+stops = np.linspace(-1, 6, pick(smoke=2, laptop=8))
+low_end = np.array([bound_with(s, ends[1]) for s in starts])
+high_end = np.array([bound_with(ends[0], s) for s in stops])
+
+figure, axes = plt.subplots(1, 2, figsize=(9.5, 3.4), sharey=True)
+for ax, at, values, which, end in (
+    (axes[0], starts, low_end, 1, ends[0]),
+    (axes[1], stops, high_end, 0, ends[1]),
+):
+    name = ("prior", "reconstruction")[which]
+    ax.plot(at, values[:, 3], color=COLORS[0], ls="-", marker="o", label="the bound")
+    ax.plot(at, values[:, 2], color=COLORS[1], ls="--", marker="s", label="diffusion")
+    ax.plot(at, values[:, which], color=COLORS[2], ls="-.", marker="^", label=name)
+    ax.axvline(end, color="0.5", ls=":")
+    ax.legend()
+axes[0].set(
+    xlabel="γ₀ (dotted: as trained)", ylabel="bits per dimension", title="the clean end"
+)
+axes[1].set(xlabel="γ₁ (dotted: as trained)", title="the noisy end")
+show(
+    figure,
+    "Two panels of the bound and its terms in bits per dimension. Left, against the clean end: the reconstruction rises "
+    "as γ₀ goes up, the diffusion loss falls, and their sum, the bound, is flat to the left of the trained end, a dotted line, and rises to its right. "
+    "Right, against the noisy end: the prior term falls to nothing, the diffusion loss rises slightly, and the sum levels out.",
+)
+
+# %% [markdown]
+# Both trained ends sit where the bound is flat. Finding them is the bound's own job. As a test, we put the ends wrong, at
+# −5 and 2, keep the network, and let one and the same gradient train everything about the schedule.
+
+# %%
+start = vdmlite.MonotoneNet(-5.0, 2.0)
+healed, way = learn(
+    model.under(start),
+    data.batches(digits.train, 128, key=ends_key),
+    steps=pick(smoke=2, laptop=800),
+    rate=3e-2,
+    key=ends_key,
+    keep_ends=False,
+)
+pair = vdmlite.compare_schedules(
+    model,
+    {"wrong ends": start, "learned ends": healed},
+    digits.test[: pick(smoke=16, laptop=360)],
+    key=test_key,
+    **pick(
+        smoke={"draws": 2, "batch_size": 16},
+        laptop={"draws": 8, "times": 4, "batch_size": 1440},
+    ),
+)
+for name, one in pair.items():
+    print(
+        f"{name:13s} {one.mean.loss / unit:.3f} ± {one.loss_error / unit:.4f} bits per dimension"
+    )
+print(f"the ends went from −5 and 2 to {healed(0.0):.2f} and {healed(1.0):.2f}")
+gain, error = map(float, pair["wrong ends"].minus(pair["learned ends"]))
+claim("07", "digits: what learning the ends saves (bits per dimension)", gain / unit,
+      at_least=0.05, trained=True)  # fmt: skip
+
+figure, ax = plt.subplots(figsize=(7, 3))
+ax.plot(way[:, 0], color=COLORS[0], ls="-", label="γ₀")
+ax.plot(way[:, 0] + np.abs(way[:, 1]), color=COLORS[1], ls="--", label="γ₁")
+for end in ends:
+    ax.axhline(end, color="0.5", ls=":")
+ax.set(
+    xlabel="update",
+    ylabel="γ",
+    title="the ends on their way (dotted: those the model was trained with)",
+)
+ax.legend()
+show(
+    figure,
+    "The clean end γ₀ falls from −5 and the noisy end γ₁ rises from 2, fast at first, towards the ends that the model was "
+    "trained with, drawn as dotted lines.",
+)
+
+# %% [markdown]
+# ## Ask yourself
+#
+# 1. What would happen to the inside if it descended the bound as the ends do, in continuous time? And with $T = 10$?
+# 2. Why may the ends not descend $\mathbb E[\ell^2]$?
+# 3. The learned inside dwells where $\sqrt{\mathbb E[m^2]}$ is large. A friend samples in proportion to $\mathbb E[m]$. How far from
+#    the best is that for an image of 3072 dimensions?
+# 4. Weight decay pulls all weights towards zero a little in every step. What does it do to $\gamma_0 = -13.3$?
+#
+# <details><summary>Answers</summary>
+#
+# 1. In continuous time its gradient is noise around zero: it would wander. With ten steps the bound does depend on the inside, and
+#    it should descend the bound; `training_gradient` with `steps=10` does just that.
+# 2. They would make the loss small rather than the bound: the easiest way is to shorten the walk until there is nothing
+#    to estimate.
+# 3. Hardly at all, if examples are alike: the spread of $m$ due to the noise is a share $\sqrt{2/3072}$, or 3 %, of its mean, so
+#    $\sqrt{\mathbb E[m^2]} \approx \mathbb E[m]$. Images that differ much make a difference.
+# 4. It pulls it towards 0, away from the clean end, step by step, against the bound's gradient. The published code does so.
+#    Leave the schedule out of it.
+# </details>
+#
+# ## Take along
+#
+# > **The ends of the schedule descend the bound, the inside descends E[ℓ²]: the same backward pass, weighed by 2ℓ. The best
+# > inside visits γ in proportion to √E[m²].**
+#
+# In the package: `MonotoneNet`, `training_gradient` (which `train` uses), `ErrorCurve.least_variance`.
+# Exercises: `exercises/07_learning_the_schedule.ipynb`. Next in this part: sampling. Lesson 11 takes the bound to images.
