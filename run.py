@@ -5,6 +5,7 @@
     python run.py lessons [03 …]  every lesson, or some, with their claims in a table
     python run.py test [--quick]  lint, types, tests and notebooks; what CI runs
     python run.py build [03 …]    the notebooks, from their sources (for authors)
+    python run.py benchmark       speed and variance: tables and a figure, some minutes
 
 Options before or after the job:
     --python 3.13       another interpreter than the one that runs this file
@@ -35,14 +36,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    jobs = ("tour", "lab", "lessons", "test", "build")
+    jobs = ("tour", "lab", "lessons", "test", "build", "benchmark")
     parser.add_argument("job", nargs="?", default="tour", choices=jobs)
     parser.add_argument("names", nargs="*", help="numbers of lessons, such as 03")
     parser.add_argument("--python", default="", metavar="X.Y")
     parser.add_argument("--versions", default="locked", metavar="WHICH")
     parser.add_argument("--quick", action="store_true", help="test: the core alone")
     asked = parser.parse_intermixed_args()
-    if asked.names and asked.job in ("tour", "test"):
+    if asked.names and asked.job in ("tour", "test", "benchmark"):
         parser.error(f"{asked.job} takes no names, got {' '.join(asked.names)}")
     os.chdir(ROOT)
     try:
@@ -52,6 +53,9 @@ def main() -> int:
         return 1
     if asked.job == "test":
         return test(python, quick=asked.quick)
+    if asked.job == "benchmark":
+        scripts = sorted(ROOT.glob("benchmarks/*.py"))
+        return max(subprocess.run([python, script]).returncode for script in scripts)
     if asked.job == "lab":
         return lab(python, asked.names)
     return subprocess.run(

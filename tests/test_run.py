@@ -139,7 +139,7 @@ def test_a_bad_command_line_is_explained(words):
 def test_help_names_every_job():
     command = [sys.executable, "run.py", "--help"]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
-    for job in ("tour", "lab", "lessons", "test", "build"):
+    for job in ("tour", "lab", "lessons", "test", "build", "benchmark"):
         assert job in done.stdout
 
 
