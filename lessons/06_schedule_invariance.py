@@ -34,10 +34,10 @@ data_key, init_key, train_key, toy_key, digits_key, patches_key, curve_key, brea
 # Lesson 05 ended with an integral over the noise level $\gamma = -\log \mathrm{SNR}$, from the clean end $\gamma_0$ to the noisy
 # end $\gamma_1$:
 #
-# $$ L_\infty = \tfrac12 \int_{\gamma_0}^{\gamma_1} m(\gamma)\, d\gamma , \qquad
-# m(\gamma) = \mathbb E\, \lVert \varepsilon - \hat\varepsilon(z_\gamma;\, \gamma) \rVert^2 . $$
+# $$ L_\infty = \tfrac12 \int_{\gamma_0}^{\gamma_1} \mathbb E[m]\; d\gamma , \qquad
+# m = \lVert \varepsilon - \hat\varepsilon(z_\gamma;\, \gamma) \rVert^2 , $$
 #
-# No time in it. A **schedule** $\gamma(t)$ only says at what time which noise level is reached. It is a pace: two walkers on the
+# where $m$ is the squared error for one example and one noise, at the noise level γ. No time in it. A **schedule** $\gamma(t)$ only says at what time which noise level is reached. It is a pace: two walkers on the
 # same road, one hurrying at first, one at the end, see the same road. Here are five paces that people use, each cut so
 # that it runs from $\gamma_0$ at $t = 0$ to $\gamma_1$ at $t = 1$, and one that nobody uses.
 #
@@ -72,14 +72,14 @@ def schedules(low, high):
         "flow matching": vdmlite.FlowMatching(low, high),
         "cosine": vdmlite.Cosine(low, high),
         "β-linear": vdmlite.BetaLinear(low, high),
-        "wiggle": Wiggle(low, high),
     }
 
 
-low, high = -8.0, 5.0
+low, high = -7.0, 5.0
 t = jnp.linspace(0, 1, 2001)
 figure, (left, right) = plt.subplots(1, 2, figsize=(9.5, 3.4))
-for i, (name, schedule) in enumerate(schedules(low, high).items()):
+six = schedules(low, high) | {"wiggle": Wiggle(low, high)}
+for i, (name, schedule) in enumerate(six.items()):
     gammas, slopes = jax.vmap(schedule.slope)(t)
     style = {"color": COLORS[i], "ls": LINES[i], "label": name}
     left.plot(t, gammas, **style)
@@ -91,7 +91,7 @@ right.set(
 left.legend()
 show(
     figure,
-    "Left: six rising curves from γ = −8 to 5, the linear one straight, flow matching, cosine and β-linear "
+    "Left: six rising curves from γ = −7 to 5, the linear one straight, flow matching, cosine and β-linear "
     "steep at the clean end, one with three waves. Right: the density with which a uniform time visits each "
     "γ, on a log scale: level for the linear schedule, falling more than tenfold towards the clean end "
     "for flow matching, cosine and β-linear.",
@@ -106,10 +106,10 @@ show(
 # One draw of the loss at a uniform time is $\ell = \tfrac12 \gamma'(t)\, m$, and its mean is
 # $\int_0^1 \tfrac12 \gamma'(t)\, m(\gamma(t))\, dt$. Substitute $d\gamma = \gamma'(t)\, dt$ and the time is gone: what is visited seldom
 # counts more, by exactly as much. The prior and the reconstruction term see nothing but the two ends. This holds for *any*
-# denoiser, good or bad, on one condition: it is told γ, and not the time.
+# denoiser, good or bad, if time is continuous, γ rises between the same ends, and the denoiser is told γ and not the time.
 #
 # So the schedule of a trained model may be exchanged without training it again. That is easily said; let us measure. First a
-# network of nine thousand weights in the plane, trained with the γ-linear schedule on eight overlapping spots on a ring, whose
+# network of eleven thousand weights in the plane, trained with the γ-linear schedule on eight overlapping spots on a ring, whose
 # entropy is known.
 
 # %%
@@ -143,19 +143,25 @@ toy, linear_losses = fit(network, vdmlite.FixedLinear(low, high), **settings)
 # %% [markdown]
 # `compare_schedules` evaluates one model under many schedules, with the same examples, times and noise. Each evaluation is
 # made of passes over the test set. `a.minus(b)` gives the difference of two bounds and its standard error, from the
-# differences pass by pass: a *paired* difference, in which the luck that both share drops out.
+# differences pass by pass: a *paired* difference, in which the luck that both share drops out. (`vdm.under(schedule)` is the
+# same model with another schedule; that is all there is to the exchange.)
 
 
 # %%
 def compare(vdm, chosen, examples, unit, key, **options):
-    """Print the bounds under the schedules; return differences, errors and variances in `unit`."""
+    """Print the bounds under the schedules, in `unit` nats.
+
+    Return for each the difference and its error as shares of the bound, and the variance.
+    """
     found = vdmlite.compare_schedules(vdm, chosen, examples, key=key, **options)
     return table(found, unit)
 
 
 def table(found, unit):
     first = next(iter(found.values()))
-    print("schedule          bound     difference       error/bound   variance of one draw")
+    print(
+        "schedule          bound     difference        error, of the bound   variance of a draw"
+    )
     rows = {}
     for name, one in found.items():
         bound = float(one.mean.loss)
@@ -163,7 +169,7 @@ def table(found, unit):
         rows[name] = gap / bound, error / bound, one.variance / unit**2
         print(
             f"{name:14s} {bound / unit:8.3f}   {gap / unit:+.4f} ± {error / unit:.4f}"
-            f"   {error / bound:8.2%}   {one.variance / unit**2:12.1f}"
+            f"   {error / bound:16.2%}   {one.variance / unit**2:14.1f}"
         )
     return rows
 
@@ -179,15 +185,15 @@ def verdict(rows, where, most):
 
 options = pick(
     smoke={"draws": 8, "times": 1, "batch_size": 100},
-    laptop={"draws": 32, "times": 24, "batch_size": 96_000},
+    laptop={"draws": 32, "times": 36, "batch_size": 72_000},
 )
 print(f"entropy of the ring: {entropy:.3f} nats")
 toy_rows = compare(toy, schedules(low, high), test_points, 1.0, toy_key, **options)
 verdict(toy_rows, "ring", 0.005)
 
 # %% [markdown]
-# Six schedules, one bound. (It lies a little above the entropy: the network is small, and at γ₀ = −8 the decoder is not yet
-# sharp.) The differences are what their errors say they should be, while the last column, the variance of a single draw,
+# Five schedules, one bound. (It lies above the entropy mostly because the network is small; the decoder, not yet quite sharp at
+# γ₀ = −7, adds a little.) The differences are what their errors say they should be, while the last column, the variance of a single draw,
 # is another for each.
 #
 # The number of standard errors is a fair test only if the errors are small; that is why the table shows them as a share of
@@ -212,7 +218,7 @@ digits_rows = compare(
     digits_key,
     **pick(
         smoke={"draws": 4, "times": 1, "batch_size": 16},
-        laptop={"draws": 24, "times": 5, "batch_size": 1800},
+        laptop={"draws": 48, "times": 6, "batch_size": 2880},
     ),
 )
 verdict(digits_rows, "digits", 0.005)
@@ -220,7 +226,8 @@ verdict(digits_rows, "digits", 0.005)
 # %% [markdown]
 # For the patches, one evaluation of the network takes over a millisecond, and a schedule that rushes through the clean end
 # needs more draws before its mean settles. So flow matching, cosine and β-linear stay out here (what they would need we
-# predict below, without drawing), and two steeper relatives of the Karras schedule come in.
+# predict below, without drawing), and two steeper relatives of the Karras schedule come in. (With other
+# numbers of draws the passes are no true pairs any more; their differences are still right, only less sharp.)
 
 # %%
 patches = data.patches()
@@ -280,7 +287,7 @@ axes[1].set_xticks([1, 2, 4, 8], ["1", "2", "4", "8"])
 axes[1].minorticks_off()
 show(
     figure,
-    "Left: for three models and five or six schedules each, the difference of the bound from that under the "
+    "Left: for three models and five schedules each, the difference of the bound from that under the "
     "linear schedule, with bars of three standard errors, all of which cover zero. Right: the variance of one draw "
     "relative to the linear schedule, on a log scale: from 1 up to about 8.",
 )
@@ -297,9 +304,9 @@ claim("06", "digits: largest variance over smallest", spread, at_least=5, traine
 # $$ \mathbb E[\ell^2] = \int_0^1 \tfrac14 \gamma'(t)^2\, \mathbb E[m^2]\, dt = \tfrac14 \int_{\gamma_0}^{\gamma_1} \gamma'\; \mathbb E[m^2]\; d\gamma . $$
 #
 # One factor $\gamma'$ is left over. Where a schedule is steep *and* the error is large, a rare visit brings a huge number. The error
-# is large where the noise is finer than the strokes of the picture and cannot be told from them, on the clean side; and the
+# is large on the clean side, where the noise is fainter than the detail of the picture and gets lost in it; and the
 # schedules of DDPM and its kin are steep just there. (At the very end it vanishes for digits: with 17 levels so far apart
-# the right one is plain to see, and with it the noise.) `error_curve` measures $m$ along γ; with it the variance under any
+# the right one is plain to see, and with it the noise.) `error_curve` measures $\mathbb E[m]$ and $\mathbb E[m^2]$ along γ; with it the variance under any
 # schedule is a sum over a grid.
 
 
@@ -355,7 +362,7 @@ left.fill_between(
     alpha=0.25,
     lw=0,
 )
-left.set(xlabel="γ", ylabel="m(γ) per dimension", title="the error along γ (digits)")
+left.set(xlabel="γ", ylabel="E[m] per dimension", title="the error along γ (digits)")
 right.plot(curve.gammas, curve.spent, color=COLORS[0], ls="-")
 right.set(xlabel="γ", ylabel="share of the diffusion loss", title="spent up to γ")
 show(
@@ -366,14 +373,17 @@ show(
 
 # %% [markdown]
 # Kingma and colleagues report, for CIFAR-10 at equal ends, variances of 0.53 for a learned schedule, 6.35 for γ-linear, 31.1 for
-# cosine and 31.6 for β-linear (their units are bits per dimension, squared; what makes one sample they don't say). The order
-# is ours, and so is the size of the gap. Lesson 07 makes the first of these numbers.
+# cosine and 31.6 for β-linear (their units are bits per dimension, squared; what makes one sample they don't say). The order of
+# the fixed ones is ours. The size of the gap depends on the data and the ends: five- to eightfold for our digits, over
+# fiftyfold for our patches. Lesson 07 learns a schedule, as they did for the first number.
 #
 # ## Trained under different schedules
 #
 # So far one model went under many schedules. What about models *trained* under them? The bound that they descend is the
-# same function, so the best model is the same, too. To see it we need a model that reaches its best: a denoiser which is a
-# mixture of twelve Gaussians, exact but for its 48 numbers, which are trained. Five schedules, three seeds each.
+# same function, so the best model is the same, too. To see it we need a model that comes close to its best in a short time: a
+# denoiser which is a mixture of twelve Gaussians, exact but for its 48 numbers, which are trained. Five schedules, three
+# seeds each, every run with a start and batches of its own. All are measured with the same noise, and so is the exact
+# denoiser: compare them with it, not with the tables above.
 
 
 # %%
@@ -396,9 +406,16 @@ class Spots(vdmlite.AbstractDenoiser):
 
 trained_under = {}
 paces = schedules(low, high)
-for name in pick(smoke=list(paces)[:2], laptop=list(paces)[:5]):
+ruler = {"draws": 2, "times": pick(smoke=1, laptop=6), "batch_size": 24_000, "key": toy_key}
+exact = vdmlite.VDM(
+    paces["γ-linear"], vdmlite.MixtureDenoiser(ring), vdmlite.GaussianDecoder(), (2,)
+)
+print(
+    f"the exact denoiser, same noise: {vdmlite.evaluate(exact, test_points, **ruler).mean.loss:.4f} nats"
+)
+for i, name in enumerate(pick(smoke=list(paces)[:2], laptop=list(paces))):
     finals = []
-    for seed in range(3):
+    for seed in (10 * i, 10 * i + 1, 10 * i + 2):
         spots = Spots(12, key=jax.random.fold_in(train_key, seed))
         vdm, _ = fit(
             spots,
@@ -408,10 +425,8 @@ for name in pick(smoke=list(paces)[:2], laptop=list(paces)[:5]):
             batch=512,
             seed=seed,
         )
-        # Under one schedule, with the same noise for all: the differences are of the models.
-        finals.append(float(vdmlite.evaluate(
-            vdm.under(paces["γ-linear"]), test_points, draws=2, times=pick(smoke=1, laptop=6),
-            batch_size=24_000, key=toy_key).mean.loss))  # fmt: skip
+        judged = vdm.under(paces["γ-linear"])
+        finals.append(float(vdmlite.evaluate(judged, test_points, **ruler).mean.loss))
     trained_under[name] = finals
     print(f"{name:14s}", "  ".join(f"{loss:.4f}" for loss in finals), "nats")
 by_schedule = np.array(list(trained_under.values()))
@@ -423,12 +438,13 @@ claim("06", "trained under five schedules: variance between schedules over that 
       of_schedules / of_seeds, at_most=6, trained=True)  # fmt: skip
 
 # %% [markdown]
-# If the schedule made no difference, that ratio would be near 1, and chance alone takes it beyond 6 once in a hundred times
-# (it is the F statistic for 5 groups of 3).
+# The ratio is the F statistic, the variance between groups over the variance within. If the schedule made no difference at all it
+# would be near 1, and chance alone takes it beyond 6 once in a hundred times. It need not be exactly 1 after finitely
+# many updates, for a reason we come to now; in nats the differences are a fraction of a per cent.
 #
 # ## Until it does
 #
-# **Noise slows training.** The best model is the same, but the way there is not. The same network as above, the same 2500
+# The best model is the same, but the way there is not: **noise slows training.** The network from above, the same 2500
 # updates, under the β-linear schedule with its larger variance:
 
 # %%
@@ -460,14 +476,17 @@ ax.set(
 ax.legend()
 show(
     figure,
-    "The loss of each batch of 512 against the update, for two schedules, with running means: both means fall to the same "
-    "level near the entropy, a dotted line, but the single losses under β-linear scatter more than twice as widely.",
+    "The loss of each batch of 512 against the update, for two schedules, with running means: both means fall to nearly "
+    "the same level, a little above the entropy, a dotted line, but the single losses under β-linear scatter more than twice as widely.",
 )
 
 # %% [markdown]
-# It is behind by more than the seeds could explain: a step down a rough estimate of the slope gains less than one down a smooth
-# estimate. With endless training both would arrive. People don't train endlessly; that is why schedules are chosen with care, or
-# learned.
+# It is behind by far more than the error of the evaluation: a step down a rough estimate of the slope gains less than one down a
+# smooth estimate. (One seed is no proof; `python run.py benchmark` trains under six schedules and draws the curves.) With
+# ever longer training and ever smaller steps both would arrive. People don't train endlessly; that is why schedules are
+# chosen with care, or learned.
+#
+# So much for what leaves the bound alone. Four changes do break the invariance.
 #
 # **Finite T.** With $T$ steps the bound is a staircase (lesson 05), and the schedule says where its stairs are.
 #
@@ -475,7 +494,9 @@ show(
 # level it means to the network.
 #
 # **Weights.** Many codes train on $\lVert \varepsilon - \hat\varepsilon \rVert^2$ at a uniform time and leave $\gamma'$ out. Then the
-# schedule is part of the objective: the loss is $\int m / \gamma'\; d\gamma$, each noise level weighed by how often it is visited.
+# schedule is part of the objective: the mean of $\tfrac12 m$ is $\tfrac12 \int \mathbb E[m] / \gamma'\; d\gamma$, each noise level weighed in
+# proportion to how often it is visited. (In general: to draw with density $p$ and weigh by $w$, multiply each draw by
+# $w/p$. The bound has $w = 1$, and $1/p$ is $\gamma'$.)
 #
 # **Other ends.** The ends are what the bound does see: the prior term looks at $\gamma_1$, the reconstruction at $\gamma_0$.
 
@@ -495,26 +516,28 @@ class ToldTheTime(vdmlite.AbstractDenoiser):
 
 
 names = pick(smoke=["γ-linear", "cosine"], laptop=["γ-linear", "Karras", "cosine", "β-linear"])
-few = {**options, "draws": pick(smoke=2, laptop=8), "times": pick(smoke=1, laptop=8)}
+few = {**options, "draws": pick(smoke=2, laptop=8), "times": pick(smoke=1, laptop=18)}
 
 
 def row(what, bounds, digits=2):
     print(f"{what:34s}" + "".join(f"{b:12.{digits}f}" for b in bounds))
 
 
-def bounds(make):
-    return [
-        float(vdmlite.evaluate(make(paces[n]), test_points, **few, key=break_key).mean.loss)
+def bounds(make, steps=None, chosen=paces):
+    """The bound under each schedule, and the largest of their errors."""
+    found = [
+        vdmlite.evaluate(make(chosen[n]), test_points, steps=steps, **few, key=break_key)
         for n in names
     ]
+    return [float(f.mean.loss) for f in found], max(float(f.loss_error) for f in found)
 
 
 print(f"{'nats':34s}" + "".join(f"{n:>12s}" for n in names))
-row("as it is", bounds(toy.under))
+values, error = bounds(toy.under)
+row(f"as it is (errors up to {error:.2f})", values)
 for T in pick(smoke=(10,), laptop=(10, 100)):
-    row(f"T = {T}", [float(vdmlite.evaluate(
-        toy.under(paces[n]), test_points, steps=T, **few, key=break_key).mean.loss) for n in names])  # fmt: skip
-told = bounds(
+    row(f"T = {T}", bounds(toy.under, steps=T)[0])
+told, _ = bounds(
     lambda s: eqx.tree_at(
         lambda m: m.denoiser, toy.under(s), ToldTheTime(toy.denoiser, toy.schedule, s)
     )
@@ -528,33 +551,32 @@ ring_curve = vdmlite.error_curve(
     key=curve_key,
 )
 unweighed = [
-    float(np.mean(np.interp(jax.vmap(paces[n])(t), ring_curve.gammas, ring_curve.mean)))
+    float(np.mean(0.5 * np.interp(jax.vmap(paces[n])(t), ring_curve.gammas, ring_curve.mean)))
     for n in names
 ]
 row("without γ′ (another loss)", unweighed)
-wider = schedules(-4.0, 5.0)
-row("γ₀ = −4 in place of −8", [float(vdmlite.evaluate(
-    toy.under(wider[n]), test_points, **few, key=break_key).mean.loss) for n in names])  # fmt: skip
+row("γ₀ = −4 in place of −7", bounds(toy.under, chosen=schedules(-4.0, 5.0))[0])
 claim("06", "told the time, cosine against the γ-linear it was trained on (nats worse)",
-      told[names.index("cosine")] - told[0], at_least=0.3, trained=True)  # fmt: skip
+      told[names.index("cosine")] - told[0], at_least=0.1, trained=True)  # fmt: skip
 
 # %% [markdown]
 # Read the rows: along the first the numbers agree up to their errors. With ten steps, or a hundred, they do not. Told
 # the time, the network is lost under any schedule but its own. The loss without $\gamma'$ is another number for each schedule. With
-# another clean end the numbers agree among themselves again, on another value.
+# another clean end the numbers agree among themselves again, on another value. (In this table each bound has fewer draws than
+# above.)
 #
 # ## Ask yourself
 #
 # 1. A colleague claims that the cosine schedule improved the bits per dimension of her continuous-time VDM by 0.05. The ends
 #    are the same. Name two things that may have happened.
-# 2. Why is the *paired* difference of two bounds known better than either bound? When does pairing not help?
+# 2. Why can the *paired* difference of two bounds be known better than either bound? When does pairing not help?
 # 3. DDPM's loss leaves out $\gamma'$. Does invariance hold for a model *trained* that way and *evaluated* by the bound?
 # 4. Can a schedule go back and forth between its ends, as long as it arrives?
 #
 # <details><summary>Answers</summary>
 #
 # 1. It was trained anew, and a schedule changes how fast training goes; or the difference is within the error of the estimate,
-#    which cosine makes larger; or the network is told the time.
+#    which cosine makes larger; or $T$ is finite after all; or she compares losses without $\gamma'$.
 # 2. Luck that is common to both (the same images, the same noise) drops out of the difference. It does not help when the
 #    schedules put the same times at very different noise levels: then they have little luck in common.
 # 3. Yes. Invariance is a property of the evaluation; it holds for any denoiser that is told γ.

@@ -43,8 +43,8 @@ batch_key, check_key, gauss_key, digits_key, curve_key, test_key, ends_key, swee
 # $$ \Bigl( \int \sqrt{\mathbb E[m^2]}\, d\gamma \Bigr)^2 = \Bigl( \int \frac{\sqrt{\mathbb E[m^2]}}{\sqrt p}\, \sqrt p\; d\gamma \Bigr)^2
 # \le \int \frac{\mathbb E[m^2]}{p}\, d\gamma \cdot \int p\, d\gamma , $$
 #
-# with equality for $p^*(\gamma) \propto \sqrt{\mathbb E[m^2]}$. **Visit a noise level as often as its error is large**: then
-# $\gamma' \sqrt{\mathbb E[m^2]}$ is the same everywhere, and no draw is much larger than another. The least mean square is
+# with equality for $p^*(\gamma) \propto \sqrt{\mathbb E[m^2]}$. **Visit a noise level in proportion to its error**: then
+# $\gamma' \sqrt{\mathbb E[m^2]}$ is the same everywhere: in the root mean square, draws are as large at one time as at any other. The least mean square is
 # $\tfrac14 (\int \sqrt{\mathbb E[m^2]}\, d\gamma)^2$.
 #
 # We begin where everything is known: Gaussian data of standard deviation ½ in 8 dimensions, with the exact denoiser. There
@@ -55,7 +55,7 @@ batch_key, check_key, gauss_key, digits_key, curve_key, test_key, ends_key, swee
 D, low, high = 8, -13.3, 5.0
 gammas = np.linspace(low, high, 2001)
 c = np.exp(-gammas) / (4 + np.exp(-gammas))
-gauss_curve = vdmlite.ErrorCurve(gammas, D * c, 0 * c, (D**2 + 2 * D) * c**2)
+gauss_curve = vdmlite.ErrorCurve(gammas, mean=D * c, error=0 * c, square=(D**2 + 2 * D) * c**2)
 
 
 def best_schedule(curve):
@@ -80,23 +80,23 @@ for name, make in fixed.items():
 print(f"  {'the least':14s} {gauss_curve.least_variance:12.1f}")
 
 # %% [markdown]
-# The γ-linear schedule pays a third of its visits to noise levels where there is next to nothing to lose, and its variance is
-# three times the least. The others dwell there even longer.
+# The γ-linear schedule spends a third of its time where the error is below half of its peak, and its variance is three times
+# the least. The others spend half of it there, or more.
 #
 # ## A curve that can only rise
 #
 # To learn a schedule we need a family of rising curves. A network whose weights are all positive, with rising
 # activations, rises:
 #
-# $$ f(t) = a\, t + \sum_k h_k\, \operatorname{sigmoid}\bigl(s_k (t - c_k)\bigr), \qquad a, h_k, s_k > 0 , $$
+# $$ f(t) = a\, t + \sum_k h_k\, \operatorname{sigmoid}\bigl(s_k (t - b_k)\bigr), \qquad a, h_k, s_k > 0 , $$
 #
-# a slope and many little steps of height $h_k$, steepness $s_k$, at place $c_k$. Positive: each weight is the softplus
+# a slope and many little steps of height $h_k$, steepness $s_k$, at place $b_k$. Positive: each weight is the softplus
 # $\log(1 + e^w)$ of a free number $w$. And to run from $\gamma_0$ to $\gamma_1$ exactly, whatever it learns, the output is rescaled:
 #
 # $$ \gamma(t) = \gamma_0 + (\gamma_1 - \gamma_0) \cdot \frac{f(t) - f(0)}{f(1) - f(0)} . $$
 #
 # That separates the two jobs: $\gamma_0$ and $\gamma_1$ are the ends, everything in $f$ is inside. (The published code of VDM leaves
-# the rescaling out, and its users found that the ends drift.)
+# the rescaling out, and a user [found](https://github.com/google-research/vdm/issues/11) that the ends drift.)
 
 # %%
 net = vdmlite.MonotoneNet(low, high)
@@ -124,9 +124,10 @@ print(
 # %% [markdown]
 # ## Two gradients, one backward pass
 #
-# The ends η₁ (and the denoiser) want the gradient of $\mathbb E[\ell]$ and of the other terms of the bound. The inside η₂ wants the
-# gradient of the variance, $\mathbb E[\ell^2] - \mathbb E[\ell]^2$. The second part does not depend on η₂, so the gradient of
-# $\mathbb E[\ell^2]$ will do. That looks like two backward passes through the network, twice the cost of a step.
+# Call the parameters of the ends η₁ and those of the inside η₂. The ends (and the denoiser) want the gradient of the bound. The
+# inside wants that of the variance, $\mathbb E[\ell^2] - \mathbb E[\ell]^2$. $\mathbb E[\ell]^2$ does not depend on η₂, so the gradient of
+# $\mathbb E[\ell^2]$ will do. That looks like two backward passes through the network, twice the cost of a step. (A backward pass is
+# how `grad` works: from the loss back to the weights, by the chain rule.)
 #
 # It needs one. For each example $i$ of a batch the chain rule says
 #
@@ -134,12 +135,13 @@ print(
 #   = 2 \ell_i \Bigl( \frac{\partial \ell_i}{\partial \gamma_i} \frac{\partial \gamma_i}{\partial \eta_2}
 #   + \frac{\partial \ell_i}{\partial \gamma_i'} \frac{\partial \gamma_i'}{\partial \eta_2} \Bigr) . $$
 #
-# The costly part is on the left of each product: two numbers for each example, which any backward pass through the
-# network finds. So run it once, as always, down to $\gamma_i$ and $\gamma_i'$. There the way divides: into the ends the two numbers
+# Only the two factors $\partial \ell_i / \partial \gamma_i$ and $\partial \ell_i / \partial \gamma_i'$ need the network. They are two numbers for each
+# example, and any backward pass finds them. So run it once, as always, down to $\gamma_i$ and $\gamma_i'$. There the way divides: into the ends the two numbers
 # go as they are, into the inside they go *multiplied by $2\ell_i$*. The rest of the way leads through the schedule alone, which
 # is small.
 #
-# `training_gradient` does it. We check its inside against the plain way: differentiate the mean of $\ell^2$ by itself.
+# `training_gradient` does it. We check inside and ends against the plain way: differentiate the mean of $\ell^2$, and the
+# bound, each by itself. (`eqx.tree_at(which, module, new)` is a copy of a module with one part replaced.)
 
 
 # %%
@@ -164,9 +166,10 @@ def draws(schedule):
 plain_square = eqx.filter_grad(lambda s: jnp.mean(draws(s)[0] ** 2))(bent)
 plain_bound = eqx.filter_grad(lambda s: jnp.mean(draws(s)[1]))(bent)
 got = gradient.schedule
-inside = [(got.heights, plain_square.heights), (got.places, plain_square.places)]
-ends = [(got.ends.start, plain_bound.ends.start), (got.ends.width, plain_bound.ends.width)]
-worst = max(float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b))) for a, b in inside + ends)
+names = ("line", "heights", "steepness", "places")
+pairs = [(getattr(got, name), getattr(plain_square, name)) for name in names]
+pairs += [(getattr(got.ends, n), getattr(plain_bound.ends, n)) for n in ("start", "width")]
+worst = max(float(jnp.max(jnp.abs(a - b)) / jnp.max(jnp.abs(b))) for a, b in pairs)
 claim("07", "one backward pass against two: largest relative difference", worst, at_most=1e-3)
 
 # %% [markdown]
@@ -197,7 +200,7 @@ def learn(vdm, batches, *, steps, rate, key, keep_ends):
     return vdm.schedule, np.array(way)
 
 
-def gaussian_batches(key):
+def gaussian_batches():
     random = np.random.default_rng(7)
     while True:
         yield jnp.asarray(0.5 * random.normal(size=(256, D)), jnp.float32)
@@ -205,7 +208,7 @@ def gaussian_batches(key):
 
 learned, _ = learn(
     gauss.under(vdmlite.MonotoneNet(low, high)),
-    gaussian_batches(gauss_key),
+    gaussian_batches(),
     steps=pick(smoke=5, laptop=2500),
     rate=2e-2,
     key=gauss_key,
@@ -258,7 +261,10 @@ show(
 
 # %% [markdown]
 # On the right is the whole idea: under the best schedule a draw is as large at one time as at any other. What is left of the
-# variance is not due to the time at all.
+# variance is not due to the time: here $\mathbb E[m]$ and $\sqrt{\mathbb E[m^2]}$ have the same shape.
+#
+# Spread times (lesson 05) take away most of what is due to the time as well, without any learning, as far as the batch
+# reaches; a learned schedule leaves them less to do. The numbers in this lesson are for single draws.
 #
 # ## On digits it beats them all
 #
@@ -338,8 +344,10 @@ show(
 )
 
 # %% [markdown]
-# The variances here are those of whole draws of the bound, with independent times; most of what is left comes from the digits
-# themselves, some of which are easier than others. The paper's numbers for CIFAR-10 are 6.35 for γ-linear and 0.53 learned.
+# The measured variances are those of single draws of the whole bound, each at a uniform time; the predicted ones are of the
+# diffusion loss alone. Most of what is left comes from the noise ε, some from the digits themselves, of which some are
+# easier than others, and next to nothing from the time. The paper's numbers for CIFAR-10 are 6.35 for γ-linear and 0.53
+# learned.
 #
 # ## What the ends trade
 #
@@ -347,7 +355,7 @@ show(
 # *reconstruction* gets cheaper; but the walk gets longer and the *diffusion* loss dearer, by $\tfrac12 m(\gamma_0)$ for every
 # unit of γ. Move the noisy end $\gamma_1$ up: less is left of the data and the *prior* term shrinks; the diffusion loss grows by
 # $\tfrac12 m(\gamma_1)$. For the best denoiser, longer is always better, if only a little. A real network is never the best: it pays more
-# than it must, and somewhere the bargain turns.
+# than it must, and somewhere the bargain may turn.
 
 
 # %%
@@ -395,8 +403,8 @@ show(
 )
 
 # %% [markdown]
-# Both trained ends sit where the bound is flat. Finding them is the bound's own job. As a test, we put the ends wrong, at
-# −5 and 2, keep the network, and let one and the same gradient train everything about the schedule.
+# Here it only levels out. The training of this model began at −8 and 5, where the bound is flat already, and its ends hardly
+# moved. Can the bound find them from elsewhere? We put the ends wrong, at −5 and 2, keep the network, and let one and the same gradient train everything about the schedule.
 
 # %%
 start = vdmlite.MonotoneNet(-5.0, 2.0)
@@ -429,6 +437,7 @@ claim("07", "digits: what learning the ends saves (bits per dimension)", gain / 
 
 figure, ax = plt.subplots(figsize=(7, 3))
 ax.plot(way[:, 0], color=COLORS[0], ls="-", label="γ₀")
+# The ends are kept as γ₀ and the width of the range.
 ax.plot(way[:, 0] + np.abs(way[:, 1]), color=COLORS[1], ls="--", label="γ₁")
 for end in ends:
     ax.axhline(end, color="0.5", ls=":")
@@ -457,12 +466,12 @@ show(
 #
 # 1. In continuous time its gradient is noise around zero: it would wander. With ten steps the bound does depend on the inside, and
 #    it should descend the bound; `training_gradient` with `steps=10` does just that.
-# 2. They would make the loss small rather than the bound: the easiest way is to shorten the walk until there is nothing
-#    to estimate.
+# 2. They would make ℓ, the diffusion loss, small, and never see the prior and the reconstruction: the easiest way is to bring
+#    the two ends together.
 # 3. Hardly at all, if examples are alike: the spread of $m$ due to the noise is a share $\sqrt{2/3072}$, or 3 %, of its mean, so
 #    $\sqrt{\mathbb E[m^2]} \approx \mathbb E[m]$. Images that differ much make a difference.
-# 4. It pulls it towards 0, away from the clean end, step by step, against the bound's gradient. The published code does so.
-#    Leave the schedule out of it.
+# 4. It pulls it towards 0, away from the clean end, step by step, against the bound's gradient. The published code
+#    does so with the linear schedule of its CIFAR-10 setting. Leave the schedule out of the weight decay.
 # </details>
 #
 # ## Take along

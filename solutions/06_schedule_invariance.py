@@ -438,7 +438,7 @@ exercise(
 # *difficulty ●●● · 15 minutes*
 #
 # Another friend trains without $\gamma'$ (see 6.3): the loss is the mean of $\tfrac12 \lVert \varepsilon - \hat\varepsilon \rVert^2$ over uniform times of the
-# schedule `old`. So each noise level weighs as much as it is often drawn, by $p_{\mathrm{old}}(\gamma)$, its density under `old`. You want the
+# schedule `old`. So each noise level weighs in proportion to how often it is drawn, by $p_{\mathrm{old}}(\gamma)$, its density under `old`. You want the
 # *same* loss on average, but draw your levels with the schedule `new`, because its draws vary less. By which factor must
 # you multiply $\tfrac12 \lVert \varepsilon - \hat\varepsilon \rVert^2$ at time `t` of `new`? Return it.
 #

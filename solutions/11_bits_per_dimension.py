@@ -369,7 +369,7 @@ exercise(
 # this pair says nothing. What does it show?
 #
 # Return the sine and the cosine, and what can be read from these two: the `offset` of $z$ from the centre of the cell that it
-# lies in, counted in levels, so between −½ and ½. Near the clean end, where α is all but 1, that is the pixel's noise, as
+# lies in, counted in levels, so between −½ and ½. Near the clean end, where α is all but 1, that is the pixel's noise, counted in levels, as
 # long as this is less than half a level. `jnp.arctan2(b, a)` returns the angle between $-\pi$ and $\pi$ whose sine and cosine are `b` and `a`,
 # up to a positive factor.
 

@@ -223,6 +223,19 @@ def test_a_file_of_something_else_is_refused(model, data, key, tmp_path):
             vdm.evaluate(other, some, file=file, **options)
 
 
+def test_a_file_knows_how_a_network_is_read(key):
+    """Settings that are no arrays, such as the reading, are part of the model."""
+    net = eqx.nn.MLP(2, 2, 8, 1, key=key)  # its activations are functions, with an address
+
+    def model(reading):
+        denoiser = vdm.NetDenoiser(lambda z, gamma, key: net(z), reading)
+        return VDM(FixedLinear(-5.0, 4.0), denoiser, GaussianDecoder(), (2,))
+
+    one, other = (evaluation._fingerprint((model(r), net)) for r in (vdm.from_v, vdm.from_eps))
+    assert one != other
+    assert one == evaluation._fingerprint((model(vdm.from_v), eqx.nn.MLP(2, 2, 8, 1, key=key)))
+
+
 # The curve m(γ)
 
 
@@ -260,6 +273,7 @@ def test_the_curve_sees_each_example_equally_often(data, key):
 
 def test_what_is_refused(model, data, key):
     gammas = np.array([0.0, 1.0])
+    curve = vdm.ErrorCurve(gammas, gammas, gammas, gammas)
     refused = [
         (lambda: vdm.evaluate(model, data, draws=1, key=key), "at least 2 draws, got 1"),
         (lambda: vdm.evaluate(model, data[0], key=key), "a batch for this model"),
@@ -268,8 +282,16 @@ def test_what_is_refused(model, data, key):
         (lambda: vdm.evaluate(model, data, times=0, key=key), "50 examples, 0 times each"),
         (lambda: vdm.evaluate(model, data, batch_size=0, key=key), "in batches of 0"),
         (lambda: vdm.error_curve(model, data, gammas[::-1], key=key), "must rise"),
-        (lambda: vdm.error_curve(model, data, gammas, draws=1, key=key), "got 50 and 1"),
-        (lambda: vdm.error_curve(model, data[:0], gammas, key=key), "got 0 and 256"),
+        (lambda: vdm.error_curve(model, data, gammas, draws=1, key=key), "1 draws"),
+        (lambda: vdm.error_curve(model, data[:0], gammas, key=key), "0 examples"),
+        (lambda: vdm.error_curve(model, data, gammas[:0], key=key), "0 values of γ"),
+        (lambda: vdm.error_curve(model, data, gammas, batch_size=0, key=key), "batches of 0"),
+        (
+            lambda: curve.variance(FixedLinear(-2.0, 1.0)),
+            "γ = 0 to 1, the .* -2 to 1",
+        ),
+        (lambda: vdm.compare_schedules(model, {}, data, file="f", key=key), "one schedule"),
+        (lambda: vdm.evaluate(model, data, file="none/f.npz", key=key), "no folder none"),
     ]
     for call, message in refused:
         with pytest.raises(ValueError, match=message), np.errstate(all="ignore"):

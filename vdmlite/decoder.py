@@ -101,11 +101,9 @@ class LevelDecoder(AbstractDecoder):
         Level by level: a softmax over all at once would hold `levels` numbers a pixel, and in
         a small model take more time and memory than the network does.
         """
-        gap = (
-            2 / self.levels * jnp.exp(-0.5 * jnp.asarray(gamma_0))
-        )  # from level to level, in σ_0/α_0
-        place = (z_0 / alpha(gamma_0) + 1) * self.levels / 2 - 0.5  # of z_0/α_0, in levels
-        nearest = jnp.clip(jnp.round(place), 0, self.levels - 1)
+        # From one level to the next, in noise widths σ_0/α_0 = e^{γ_0/2}.
+        gap = 2 / self.levels * jnp.exp(-0.5 * jnp.asarray(gamma_0))
+        place, nearest = self._place(z_0, gamma_0)
         offset = gap * (nearest - place)
 
         def log_weight(k: Num[ArrayLike, "*b"]) -> Float[Array, "*shape"]:
@@ -130,7 +128,12 @@ class LevelDecoder(AbstractDecoder):
         self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike
     ) -> Integer[Array, "*shape"]:
         """Return the level nearest to z_0/α_0."""
-        return jnp.argmax(level_logits(z_0, gamma_0, self.levels), axis=-1)
+        return self._place(z_0, gamma_0)[1].astype(int)
+
+    def _place(self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike):
+        """Return where z_0/α_0 lies, counted in levels, and the level nearest to it."""
+        place = (z_0 / alpha(gamma_0) + 1) * self.levels / 2 - 0.5
+        return place, jnp.clip(jnp.round(place), 0, self.levels - 1)
 
 
 class GaussianDecoder(AbstractDecoder):

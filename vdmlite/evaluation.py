@@ -1,13 +1,13 @@
 """Measuring a model: its bound on a whole data set, where it is spent, and how sure we are.
 
-Every number comes with its Monte-Carlo error, that of the times and the noise drawn, for
-exactly the examples given. Draw j depends on the key and on j alone: neither on the size
-of the batches nor on where an interrupted run was taken up again.
+The error of an evaluation is its Monte-Carlo error, that of the times and the noise drawn,
+for exactly the examples given. A draw depends on the key and its number: neither on the
+size of the batches nor on where an interrupted run was taken up again.
 """
 
 import hashlib
 import os
-import tempfile
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -103,7 +103,7 @@ def evaluate(
     def draw(some: np.ndarray) -> VLB:
         return _draws(vdm, data[rows[some]], comb[some], some, steps, noise_key)
 
-    kept = _Kept(file, _fingerprint(vdm, data, steps, draws, times, jax.random.key_data(key)))
+    kept = _Kept(file, (vdm, np.asarray(data), steps, draws, times, jax.random.key_data(key)))
     found = [kept.terms]
     for terms in _in_batches(draw, kept.terms.shape[1], draws * size, batch_size):
         found.append(np.stack([terms.prior, terms.reconstruction, terms.diffusion]))
@@ -124,8 +124,11 @@ def compare_schedules(
 ) -> dict[str, Evaluation]:
     """Evaluate one model under many schedules, with the same examples, times and noise.
 
-    `options` are those of `evaluate`; `Evaluation.minus` gives the paired differences.
+    `options` are those of `evaluate`, but `file`; `Evaluation.minus` gives the paired
+    differences.
     """
+    if "file" in options:
+        raise ValueError("a file keeps the draws under one schedule: call evaluate for each")
     return {
         name: evaluate(vdm.under(schedule), data, key=key, **options)
         for name, schedule in schedules.items()
@@ -156,7 +159,16 @@ class ErrorCurve(eqx.Module):
         """Return the variance of ½ γ′ m(γ) at one uniform time under a schedule, in nats².
 
         E[ℓ²] − E[ℓ]², with E[ℓ²] = ¼ ∫ γ′ E[m²] dγ: no further draws are needed.
+
+        Raises:
+            ValueError: the schedule has other ends than the curve.
         """
+        first, last = (float(schedule(t)) for t in (0.0, 1.0))
+        if not np.allclose([first, last], self.gammas[[0, -1]], atol=1e-3):
+            raise ValueError(
+                f"the curve runs from γ = {self.gammas[0]:g} to {self.gammas[-1]:g}, "
+                f"the schedule from {first:g} to {last:g}"
+            )
         grid = (jnp.arange(20_000) + 0.5) / 20_000
         gammas, slopes = map(np.asarray, jax.vmap(schedule.slope)(grid))
         square = 0.25 * np.mean(slopes**2 * np.interp(gammas, self.gammas, self.square))
@@ -183,15 +195,19 @@ def error_curve(
 ) -> ErrorCurve:
     """Measure ‖ε − ε̂‖² at rising values of γ, from `draws` examples with a noise each.
 
-    All γ share them, so that the curve is smooth; its errors then go up and down together.
+    All γ share them, so that the curve is smooth and its errors, of examples and noise, go up
+    and down together.
 
     Raises:
-        ValueError: as `vlb` does; fewer than 2 draws; γ does not rise.
+        ValueError: as `vlb` does; fewer than 2 draws; nothing to measure; γ does not rise.
     """
     vdm.check(data, batch=True)
-    if draws < 2 or len(data) < 1:
-        raise ValueError(f"a curve needs an example and 2 draws, got {len(data)} and {draws}")
     gammas = np.asarray(gammas)
+    if draws < 2 or min(len(data), len(gammas), batch_size) < 1:
+        raise ValueError(
+            f"nothing to measure: {len(data)} examples, {len(gammas)} values of γ, {draws} "
+            f"draws (at least 2), in batches of {batch_size}"
+        )
     if not np.all(np.diff(gammas) > 0):
         raise ValueError("the values of γ must rise from each to the next")
 
@@ -240,14 +256,19 @@ def _in_batches(draw: Callable, start: int, stop: int, batch_size: int) -> Itera
 
 
 class _Kept:
-    """The draws that a file keeps, if there is one."""
+    """The draws that a file keeps, if there is one; `of` is all that they depend on."""
 
-    def __init__(self, file: str | os.PathLike | None, fingerprint: str):
-        self.file, self.fingerprint = None if file is None else Path(file), fingerprint
-        self.terms, self.saved = np.zeros((3, 0), np.float32), time.monotonic()
-        if self.file and self.file.exists():
+    def __init__(self, file: str | os.PathLike | None, of: tuple):
+        self.file, self.saved = None if file is None else Path(file), time.monotonic()
+        self.terms, self.fingerprint = np.zeros((3, 0), np.float32), ""
+        if self.file is None:
+            return
+        if not self.file.parent.is_dir():
+            raise ValueError(f"there is no folder {self.file.parent} to keep draws in")
+        self.fingerprint = _fingerprint(of)
+        if self.file.exists():
             with np.load(self.file, allow_pickle=False) as found:
-                if str(found["fingerprint"]) != fingerprint:
+                if str(found["fingerprint"]) != self.fingerprint:
                     raise ValueError(f"{self.file} is of another model, data set or setting")
                 self.terms = found["terms"]
 
@@ -255,17 +276,23 @@ class _Kept:
         """Write what was found, whole or not at all, if it is time to."""
         if self.file is None or not (last or time.monotonic() - self.saved > SAVE_EVERY):
             return
-        with tempfile.NamedTemporaryFile(dir=self.file.parent, delete=False) as partial:
-            np.savez(partial, fingerprint=self.fingerprint, terms=np.concatenate(found, 1))
-        os.replace(partial.name, self.file)
+        partial = self.file.with_name(self.file.name + ".partial")
+        with partial.open("wb") as target:
+            np.savez(target, fingerprint=self.fingerprint, terms=np.concatenate(found, 1))
+        os.replace(partial, self.file)
         self.saved = time.monotonic()
 
 
-def _fingerprint(vdm: VDM, *rest) -> str:
-    """Return a digest of a model and of what else an evaluation depends on."""
-    names = [type(part).__name__ for part in (vdm.schedule, vdm.denoiser, vdm.decoder)]
-    values = [np.asarray(leaf).tobytes() for leaf in jax.tree.leaves((vdm, rest))]
-    return hashlib.sha256(b"".join([*map(str.encode, names), *values])).hexdigest()
+def _fingerprint(of: tuple) -> str:
+    """Return a digest of all arrays and settings in a tree, the same in any process."""
+    leaves, structure = jax.tree.flatten(of)
+    arrays = [np.asarray(leaf) for leaf in leaves if eqx.is_array(leaf)]
+    others = [leaf for leaf in leaves if not eqx.is_array(leaf)]
+    words = f"{structure} {others} {[(a.dtype, a.shape) for a in arrays]}"
+    words = re.sub(r" at 0x\w+", "", words)  # a function's place differs from run to run
+    return hashlib.sha256(
+        b"".join([words.encode(), *(a.tobytes() for a in arrays)])
+    ).hexdigest()
 
 
 def _standard_error(values: Float[Array, " n"]) -> Scalar:

@@ -1,7 +1,7 @@
 """Schedules: γ(t), how noisy the latent is at time t ∈ [0, 1].
 
 Only this file and the bound know time; networks see γ. A field that is an array is
-trained, a field that is a Python number is not.
+trained; one that is a Python number is not, and is compiled in.
 """
 
 from abc import abstractmethod

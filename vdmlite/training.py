@@ -68,18 +68,22 @@ def _see(schedule: AbstractSchedule, times: Float[Array, " n"]) -> _Seen:
 
 
 def training_gradient(
-    vdm: VDM, data: Num[Array, " n *shape"], *, steps: int | None = None, key: Key
+    vdm: VDM, data: Num[AnyArray, " n *shape"], *, steps: int | None = None, key: Key
 ) -> tuple[VLB, VDM]:
     """Return a batch's terms in nats, each example's, and the gradient that training descends.
 
     It is the gradient of the mean bound in bits per dimension, but for one thing: in
     continuous time the shape of the schedule between its ends can't change the bound, so
     there it is the gradient of E[ℓ²], ℓ the diffusion loss of one example, and descending
-    it lowers the variance of the estimate (Kingma et al. 2021, appendix I.2).
+    it lowers the variance of one draw at a random time (Kingma et al. 2021, appendix I.2).
 
     By the chain rule ∂ℓ² = 2ℓ ∂ℓ: what comes back from the network is weighed by 2ℓ for
     each example before it goes on into the schedule. One backward pass is enough.
+
+    Raises:
+        ValueError: as `batch_vlb` does.
     """
+    vdm.check(data, batch=True)
 
     def mean_bound(vdm: VDM) -> tuple[Scalar, VLB]:
         terms = batch_vlb(vdm, data, steps=steps, key=key)
@@ -122,8 +126,8 @@ def train_step(
     """Descend the mean bound of a batch in bits per dimension; return the terms in nats.
 
     `steps` is T as in `vlb`. The noise is drawn from `fold_in(key, state.step)`, so that
-    a step can be repeated exactly. The average forgets at rate min(decay, (1 + n)/(10 + n))
-    at step n, lest a short run remember its start.
+    a step can be repeated exactly. The average keeps the share min(decay, (1 + n)/(10 + n))
+    of itself at step n, lest a short run remember its start.
     """
     data, step_key = jnp.asarray(batch), jax.random.fold_in(key, state.step)
 
@@ -134,7 +138,11 @@ def train_step(
     keep = jnp.minimum(decay, (1 + state.step) / (10 + state.step))
 
     def mix(old, new):
-        return keep * old + (1 - keep) * new if eqx.is_inexact_array(old) else new
+        return (
+            old + (1 - keep).astype(old.dtype) * (new - old)
+            if eqx.is_inexact_array(old)
+            else new
+        )
 
     average = jax.tree.map(mix, state.average, vdm)
     return TrainState(vdm, average, opt_state, state.step + 1), terms.mean()

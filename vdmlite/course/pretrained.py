@@ -79,16 +79,17 @@ def fit(
     """Train; return the averaged model and the bits per dimension of each step's batch."""
     rate = optax.warmup_cosine_decay_schedule(0.0, 2e-3, min(100, steps // 10), steps)
     optimiser = optax.adam(rate, b2=0.99)
-    state = init(vdm, optimiser)
-    curve = []
+    state, curve = init(vdm, optimiser), []
+    batch_key, train_key = jax.random.split(key)
     bar = tqdm(range(steps), desc="training", unit=" steps", ncols=80, disable=None)
-    batches = data.batches(images.train, batch_size, key=key)
-    stream = train(optimiser, state, batches, key=key)
+    batches = data.batches(images.train, batch_size, key=batch_key)
+    stream = train(optimiser, state, batches, key=train_key)
     for step, (state, terms) in zip(bar, stream, strict=False):  # noqa: B007  the last is kept
-        curve.append(float(bits_per_dim(terms.loss, vdm.shape)))
-        if step % 20 == 0:
-            bar.set_postfix_str(f"{np.mean(curve[-100:]):.2f} bits/dim", refresh=False)
-    return state.average, curve
+        curve.append(bits_per_dim(terms.loss, vdm.shape))
+        if step % 20 == 0:  # to look is to wait for the device
+            recent = np.mean([float(bits) for bits in curve[-20:]])
+            bar.set_postfix_str(f"{recent:.2f} bits/dim", refresh=False)
+    return state.average, [float(bits) for bits in curve]
 
 
 def main(names: list[str]) -> int:
@@ -97,14 +98,14 @@ def main(names: list[str]) -> int:
         print(f"name one or more of {', '.join(MODELS)}")
         return 2
     for name in names:
-        plan, key = MODELS[name], jax.random.key(0)
+        plan, (init_key, fit_key) = MODELS[name], jax.random.split(jax.random.key(0))
         images = plan.images()
         vdm, _ = fit(
-            plan.recipe(key=key),
+            plan.recipe(key=init_key),
             images,
             steps=plan.steps,
             batch_size=plan.batch_size,
-            key=key,
+            key=fit_key,
         )
         save(name, vdm)
         found = evaluate(

@@ -4,7 +4,7 @@
                         └───────┴── each joined again, last first ───────────┴───────┘
 
 Nothing is ever down-sampled: the bound counts the finest details (Kingma et al. 2021,
-appendix B). Before training every block adds nothing, and the guess is ε̂ = z.
+appendix B). Before training the exit is zero, and the guess is ε̂ = z.
 """
 
 from typing import Any
