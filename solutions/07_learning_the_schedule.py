@@ -134,9 +134,9 @@ def mean_square(params, times, scale):
 # Noise has to grow with time, so a network for γ has to rise whatever its weights. Here is one that does: a straight line and a few
 # smooth steps, added up,
 #
-# $$ f(t) = a\, t + \sum_k h_k\; \mathrm{sigmoid}\big(s_k\, (t - p_k)\big). $$
+# $$ f(t) = a\, t + \sum_k h_k\; \mathrm{sigmoid}\big(s_k\, (t - b_k)\big). $$
 #
-# Step $k$ lies around $p_k$, is $h_k$ high, and is the steeper the larger $s_k$ is. With $a$, all $h_k$ and all $s_k$ positive, $f$ rises. But
+# Step $k$ lies around $b_k$, is $h_k$ high, and is the steeper the larger $s_k$ is. With $a$, all $h_k$ and all $s_k$ positive, $f$ rises. But
 # training may turn any number negative: so all of these are kept *raw*, and $\mathrm{softplus}(u) = \log(1 + e^u)$ makes them positive when they are
 # used (`jax.nn.softplus`). You are given the raw numbers: `line` for $a$, and the arrays `heights`, `steepness` and, used as they are, `places`.
 #
@@ -223,8 +223,8 @@ exercise(
 # $$ \text{prior} = \tfrac12 \sum_d \big(\sigma^2 + \alpha^2 x_d^2 - 1 - \log \sigma^2\big), \qquad \alpha^2 = \mathrm{sigmoid}(-\gamma_1), \quad \sigma^2 = \mathrm{sigmoid}(\gamma_1), $$
 #
 # a sum over the dimensions $d$ of `x`. (Here α and σ belong to $\gamma_1$.) Return the derivatives of both terms by $\gamma_1$, for one example `x` of any shape; `error` is the number
-# $\mathbb E[m(\gamma_1)]$, the mean over the noise. You will need $d\sigma^2 / d\gamma_1 = \sigma^2 \alpha^2$. The sign of the sum of your two answers says which way
-# $\gamma_1$ should move.
+# $\mathbb E[m(\gamma_1)]$, the mean over the noise. You will need $d\sigma^2 / d\gamma_1 = \sigma^2 \alpha^2$. If the sum of your two answers, averaged over
+# examples, is positive, $\gamma_1$ should move down.
 #
 # (The clean end $\gamma_0$ works the same way: it trades the diffusion loss against the reconstruction.)
 
