@@ -1,7 +1,7 @@
 """What simpler descriptions of the test images cost, in bits per dimension: the yardsticks.
 
-All are fair codes for the same integers: whoever has the training images and the method
-could decode them.
+All are of the same integers, and none looks at the test images in advance. The files and the
+pixel by pixel code can be decoded as they are; the Gaussian's is an expected length.
 """
 
 import io
