@@ -58,6 +58,7 @@ from .schedule import Karras as Karras
 from .schedule import LearnedLinear as LearnedLinear
 from .schedule import MonotoneNet as MonotoneNet
 from .training import TrainState as TrainState
+from .training import apply_gradient as apply_gradient
 from .training import init as init
 from .training import train as train
 from .training import train_step as train_step

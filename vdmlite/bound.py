@@ -91,7 +91,8 @@ def vlb(
 ) -> VLB:
     """Return one draw of the bound for one example, in nats, with the diffusion term at t.
 
-    `steps` is T, the number of reverse steps the bound is for; None means T → ∞.
+    `steps` is T, the number of reverse steps the bound is for; None means T → ∞. A network's
+    dropout is at work here, unless `vdm` is `eqx.nn.inference_mode(vdm)`.
 
     Raises:
         ValueError: `data` has not the model's shape, or no values for its decoder;
@@ -119,9 +120,16 @@ def spread_times(n: int, *, key: Key) -> Float[Array, " n"]:
 
 
 def batch_vlb(
-    vdm: VDM, data: Num[AnyArray, " n *shape"], *, steps: int | None = None, key: Key
+    vdm: VDM,
+    data: Num[AnyArray, " n *shape"],
+    conditions: Num[AnyArray, " n *c"] | None = None,
+    *,
+    steps: int | None = None,
+    key: Key,
 ) -> VLB:
     """Return one draw of the bound for each example of a batch, times spread over the batch.
+
+    `conditions`, one for each example, are those of `VDM.given`.
 
     Raises:
         ValueError: as `vlb` does.
@@ -131,7 +139,11 @@ def batch_vlb(
     time_key, noise_key = jax.random.split(key)
     t = spread_times(n, key=time_key)
     keys = jax.random.split(noise_key, n)
-    return jax.vmap(lambda d, t, k: vlb(vdm, d, t, steps=steps, key=k))(data, t, keys)
+
+    def one(x, condition, t, key) -> VLB:
+        return vlb(vdm.given(condition), x, t, steps=steps, key=key)
+
+    return jax.vmap(one)(data, conditions, t, keys)
 
 
 def bits_per_dim(

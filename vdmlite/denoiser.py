@@ -10,7 +10,7 @@ from collections.abc import Callable
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from ._types import Key, ScalarLike
 from .decoder import level_logits, level_values
@@ -34,16 +34,20 @@ class NetDenoiser(AbstractDenoiser):
 
     `net(z, gamma, key=key)` returns an array that `reading(output, z, gamma)`, one of
     `from_x`, `from_eps`, `from_v`, `from_score`, `from_level_logits`, makes a `Prediction`.
+    With a `condition` of the example, such as a label or a flag, `net(z, gamma, condition,
+    key=key)` does; see `VDM.given`.
     """
 
     net: Callable[..., Float[Array, "..."]]
     reading: Callable[..., Prediction] = eqx.field(static=True, default=from_eps)
+    condition: Num[Array, "*c"] | None = None
 
     def __call__(
         self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
     ) -> Prediction:
         """Return the network's guess."""
-        return self.reading(self.net(z, gamma, key=key), z, gamma)
+        told = () if self.condition is None else (self.condition,)
+        return self.reading(self.net(z, gamma, *told, key=key), z, gamma)
 
 
 def from_level_logits(

@@ -81,8 +81,9 @@ def evaluate(
     """Estimate the mean bound over a data set from `draws` independent passes, in nats.
 
     A pass sees every example `times` times. Its times are spread over the whole pass, and
-    those of each example are evenly spread as well. `steps` is T as in `vlb`. With a `file`,
-    draws are kept there now and then, and a repeated call goes on from them.
+    those of each example are evenly spread as well. `steps` is T as in `vlb`; there is no
+    dropout. With a `file`, draws are kept there now and then, and a repeated call goes on
+    from them.
 
     Raises:
         ValueError: as `vlb` does; fewer than 2 draws; an empty data set or batch; a file of
@@ -91,6 +92,7 @@ def evaluate(
     vdm.check(data, batch=True)
     if draws < 2:
         raise ValueError(f"a standard error needs at least 2 draws, got {draws}")
+    vdm = eqx.nn.inference_mode(vdm)
     n = len(data)
     if min(n, batch_size, times) < 1:
         raise ValueError(
@@ -202,7 +204,7 @@ def error_curve(
         ValueError: as `vlb` does; fewer than 2 draws; nothing to measure; γ does not rise.
     """
     vdm.check(data, batch=True)
-    gammas = np.asarray(gammas)
+    vdm, gammas = eqx.nn.inference_mode(vdm), np.asarray(gammas)
     if draws < 2 or min(len(data), len(gammas), batch_size) < 1:
         raise ValueError(
             f"nothing to measure: {len(data)} examples, {len(gammas)} values of γ, {draws} "

@@ -10,7 +10,7 @@ from typing import Any
 
 import equinox as eqx
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, Float, Num
 
 from ._types import Key, ScalarLike
 from .decoder import AbstractDecoder
@@ -37,6 +37,16 @@ class VDM(eqx.Module):
     def under(self, schedule: AbstractSchedule) -> "VDM":
         """Return this model with another schedule, which the denoiser need not be told of."""
         return dataclasses.replace(self, schedule=schedule)
+
+    def given(self, condition: Num[Array, "*c"] | None) -> "VDM":
+        """Return this model of the examples that have a condition, a label or a flag.
+
+        Its denoiser is a `NetDenoiser`; None leaves the model as it is.
+        """
+        if condition is None:
+            return self
+        told: Any = dataclasses.replace(self.denoiser, condition=condition)
+        return dataclasses.replace(self, denoiser=told)
 
     def predict(
         self, z_t: Float[Array, "*shape"], t: ScalarLike, *, key: Key | None = None

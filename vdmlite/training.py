@@ -68,7 +68,12 @@ def _see(schedule: AbstractSchedule, times: Float[Array, " n"]) -> _Seen:
 
 
 def training_gradient(
-    vdm: VDM, data: Num[AnyArray, " n *shape"], *, steps: int | None = None, key: Key
+    vdm: VDM,
+    data: Num[AnyArray, " n *shape"],
+    conditions: Num[AnyArray, " n *c"] | None = None,
+    *,
+    steps: int | None = None,
+    key: Key,
 ) -> tuple[VLB, VDM]:
     """Return a batch's terms in nats, each example's, and the gradient that training descends.
 
@@ -79,6 +84,7 @@ def training_gradient(
 
     By the chain rule ∂ℓ² = 2ℓ ∂ℓ: what comes back from the network is weighed by 2ℓ for
     each example before it goes on into the schedule. One backward pass is enough.
+    `conditions`, one for each example, are those of `VDM.given`.
 
     Raises:
         ValueError: as `batch_vlb` does.
@@ -86,17 +92,17 @@ def training_gradient(
     vdm.check(data, batch=True)
 
     def mean_bound(vdm: VDM) -> tuple[Scalar, VLB]:
-        terms = batch_vlb(vdm, data, steps=steps, key=key)
+        terms = batch_vlb(vdm, data, conditions, steps=steps, key=key)
         return bits_per_dim(jnp.mean(terms.loss), vdm.shape), terms
 
     def mean_bound_as_seen(vdm_and_seen: tuple[VDM, _Seen]) -> tuple[Scalar, VLB]:
         vdm, seen = vdm_and_seen
 
-        def one(x, t, key, share, rate) -> VLB:
+        def one(x, condition, t, key, share, rate) -> VLB:
             point = _Seen(seen.start, seen.stop, share, rate)
-            return vlb(vdm.under(point), x, t, key=key)
+            return vlb(vdm.under(point).given(condition), x, t, key=key)
 
-        terms = jax.vmap(one)(data, times, keys, seen.share, seen.rate)
+        terms = jax.vmap(one)(data, conditions, times, keys, seen.share, seen.rate)
         return bits_per_dim(jnp.mean(terms.loss), vdm.shape), terms
 
     if steps is not None:
@@ -118,6 +124,7 @@ def train_step(
     optimiser: optax.GradientTransformation,
     state: TrainState,
     batch: Num[AnyArray, " n *shape"],
+    conditions: Num[AnyArray, " n *c"] | None = None,
     *,
     steps: int | None = None,
     decay: float = 0.999,
@@ -125,13 +132,22 @@ def train_step(
 ) -> tuple[TrainState, VLB]:
     """Descend the mean bound of a batch in bits per dimension; return the terms in nats.
 
-    `steps` is T as in `vlb`. The noise is drawn from `fold_in(key, state.step)`, so that
-    a step can be repeated exactly. The average keeps the share min(decay, (1 + n)/(10 + n))
-    of itself at step n, lest a short run remember its start.
+    `steps` is T as in `vlb`, `conditions` are those of `VDM.given`. The noise is drawn from
+    `fold_in(key, state.step)`, so that a step can be repeated exactly.
     """
     data, step_key = jnp.asarray(batch), jax.random.fold_in(key, state.step)
+    terms, grads = training_gradient(state.vdm, data, conditions, steps=steps, key=step_key)
+    return apply_gradient(optimiser, state, grads, decay=decay), terms.mean()
 
-    terms, grads = training_gradient(state.vdm, data, steps=steps, key=step_key)
+
+def apply_gradient(
+    optimiser: optax.GradientTransformation, state: TrainState, grads: VDM, *, decay: float
+) -> TrainState:
+    """Return the state after one step along the gradients.
+
+    The average keeps the share min(decay, (1 + n)/(10 + n)) of itself at step n, lest a
+    short run remember its start.
+    """
     params = eqx.filter(state.vdm, eqx.is_inexact_array)
     updates, opt_state = optimiser.update(grads, state.opt_state, params)  # pyright: ignore[reportArgumentType]
     vdm = eqx.apply_updates(state.vdm, updates)
@@ -145,7 +161,7 @@ def train_step(
         )
 
     average = jax.tree.map(mix, state.average, vdm)
-    return TrainState(vdm, average, opt_state, state.step + 1), terms.mean()
+    return TrainState(vdm, average, opt_state, state.step + 1)
 
 
 def train(

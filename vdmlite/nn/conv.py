@@ -14,13 +14,16 @@ class Conv(eqx.Module):
     """A convolution that keeps height and width, on one image with channels last.
 
     Channels last, because XLA on CPU runs channels-first convolutions many times slower
-    inside loops, as samplers are.
+    inside loops, as samplers are. With `half` the products are of bfloat16 numbers; weights
+    and what is returned are not.
     """
 
     kernel: Float[Array, "size size c_in c_out"]
     bias: Float[Array, " c_out"]
+    half: bool = eqx.field(static=True)
 
-    def __init__(self, c_in: int, c_out: int, size: int = 3, *, key: Key):
+    def __init__(self, c_in: int, c_out: int, size: int = 3, *, half: bool = False, key: Key):
+        self.half = half
         scale = 1 / np.sqrt(size * size * c_in)
         self.kernel = scale * jax.random.normal(key, (size, size, c_in, c_out))
         self.bias = jnp.zeros(c_out)
@@ -29,9 +32,14 @@ class Conv(eqx.Module):
         self, h: Float[Array, "height width c_in"]
     ) -> Float[Array, "height width c_out"]:
         """Return the convolution of h with the kernel, zero-padded at the edges."""
+        dtype = jnp.bfloat16 if self.half else h.dtype
         out = jax.lax.conv_general_dilated(
-            h[None], self.kernel, (1, 1), "SAME", dimension_numbers=("NHWC", "HWIO", "NHWC")
-        )[0]
+            h[None].astype(dtype),
+            self.kernel.astype(dtype),
+            (1, 1),
+            "SAME",
+            dimension_numbers=("NHWC", "HWIO", "NHWC"),
+        )[0].astype(h.dtype)
         return out + jnp.broadcast_to(self.bias, out.shape)
 
 

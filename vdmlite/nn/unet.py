@@ -7,6 +7,7 @@ Nothing is ever down-sampled: the bound counts the finest details (Kingma et al.
 appendix B). Before training the exit is zero, and the guess is ε̂ = z.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import equinox as eqx
@@ -19,6 +20,9 @@ from .conv import Conv
 from .fourier import fourier_features, sinusoids
 
 Image = Float[Array, "height width c"]
+
+_kernel = jax.nn.initializers.lecun_normal()
+_weight = jax.nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
 
 
 class GroupNorm(eqx.Module):
@@ -50,31 +54,49 @@ class GroupNorm(eqx.Module):
 
 
 class ResBlock(eqx.Module):
-    """h + conv(silu(norm(conv(silu(norm(h))) + what the block is told of γ)))."""
+    """h + conv(dropout(silu(norm(conv(silu(norm(h))) + what the block is told of γ))))."""
 
     norm_1: GroupNorm
     conv_1: Conv
     told: eqx.nn.Linear
     norm_2: GroupNorm
+    dropout: eqx.nn.Dropout | None
     conv_2: Conv
     skip: Conv | None
 
-    def __init__(self, c_in: int, c_out: int, *, groups: int, told: int, key: Key):
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        *,
+        groups: int,
+        told: int,
+        dropout: float = 0.0,
+        half: bool = False,
+        key: Key,
+    ):
         conv_1_key, conv_2_key, told_key, skip_key = jax.random.split(key, 4)
         self.norm_1, self.norm_2 = GroupNorm(c_in, groups), GroupNorm(c_out, groups)
-        self.conv_1 = Conv(c_in, c_out, key=conv_1_key)
-        self.conv_2 = _silent(Conv(c_out, c_out, key=conv_2_key))
+        self.conv_1 = _conv(c_in, c_out, half=half, key=conv_1_key)
+        self.conv_2 = _silent(_conv(c_out, c_out, half=half, key=conv_2_key))
         self.told = _silent(eqx.nn.Linear(told, c_out, use_bias=False, key=told_key))
-        self.skip = Conv(c_in, c_out, 1, key=skip_key) if c_in != c_out else None
+        self.dropout = eqx.nn.Dropout(dropout) if dropout else None
+        self.skip = _conv(c_in, c_out, 1, half=half, key=skip_key) if c_in != c_out else None
 
     def __call__(
-        self, h: Float[Array, "height width c_in"], level: Float[Array, " told"]
+        self,
+        h: Float[Array, "height width c_in"],
+        level: Float[Array, " told"],
+        *,
+        key: Key | None = None,
     ) -> Float[Array, "height width c_out"]:
         """Return the block's output; `level` is what all blocks are told of γ."""
         inner = self.conv_1(jax.nn.silu(self.norm_1(h)))
         inner = inner + _over(self.told(level), inner)
-        inner = self.conv_2(jax.nn.silu(self.norm_2(inner)))
-        return inner + (h if self.skip is None else self.skip(h))
+        inner = jax.nn.silu(self.norm_2(inner))
+        if self.dropout is not None and key is not None:
+            inner = self.dropout(inner, key=key)
+        return self.conv_2(inner) + (h if self.skip is None else self.skip(h))
 
 
 class Attention(eqx.Module):
@@ -86,10 +108,10 @@ class Attention(eqx.Module):
     value: Conv
     exit: Conv
 
-    def __init__(self, channels: int, *, groups: int, key: Key):
+    def __init__(self, channels: int, *, groups: int, half: bool = False, key: Key):
         self.norm = GroupNorm(channels, groups)
         query, keys, value, last = (
-            Conv(channels, channels, 1, key=k) for k in jax.random.split(key, 4)
+            _conv(channels, channels, 1, half=half, key=k) for k in jax.random.split(key, 4)
         )
         self.query, self.key, self.value, self.exit = query, keys, value, _silent(last)
 
@@ -103,24 +125,52 @@ class Attention(eqx.Module):
         return h + self.exit(gathered.reshape(h.shape))
 
 
+class Stage(eqx.Module):
+    """A residual block, with attention after it or without."""
+
+    block: ResBlock
+    attention: Attention | None
+
+    def __call__(
+        self,
+        h: Float[Array, "height width c_in"],
+        level: Float[Array, " told"],
+        *,
+        key: Key | None = None,
+    ) -> Float[Array, "height width c_out"]:
+        """Return the stage's output."""
+        h = self.block(h, level, key=key)
+        return h if self.attention is None else self.attention(h)
+
+
 class UNet(eqx.Module):
     """(z, γ) ↦ ε̂ for one image, the score network of VDM (Kingma et al. 2021, appendix B).
 
-    `depth` blocks lead to the middle and `depth + 1` back, all of `width` channels, 4 to a
-    group; `attention` is the one in the middle, and on a CPU it costs as much as twenty
-    blocks. `exponents` are those of the Fourier features of z. γ is told on the scale of
-    `gamma_range`, which is fixed: the network sees γ alone, whatever the schedule.
+    `depth` stages lead to the middle and `depth + 1` back, all of `width` channels. There is
+    `attention` in the middle (on a CPU it costs as much as twenty blocks), and after every
+    block if `attend_everywhere`. `groups` of channels are normalised together; None means
+    at least 4 channels to a group and at most 32 groups. `exponents` are those of the Fourier
+    features of z. γ is told on the scale of `gamma_range`, which is fixed: the network sees γ
+    alone, whatever the schedule. A `dropout` works where a key is given.
+
+    Three knobs change cost alone: `half` multiplies in bfloat16 inside the stages, never
+    at the entry, whose features magnify z by 804; `remat` stores only what stands between
+    stages and computes the rest again on the way back; `scan` compiles one stage for all,
+    which a GPU or TPU is thankful for. (On a CPU it is unrolled: convolutions there are slow
+    in loops.)
     """
 
     entry: Conv
     tell: tuple[eqx.nn.Linear, eqx.nn.Linear]
-    down: tuple[ResBlock, ...]
-    middle: tuple[ResBlock, Attention | None, ResBlock]
-    up: tuple[ResBlock, ...]
+    down: tuple[Stage, ...]
+    middle: tuple[Stage, Stage]
+    up: tuple[Stage, ...]
     norm: GroupNorm
     exit: Conv
     exponents: tuple[int, ...] = eqx.field(static=True)
     gamma_range: tuple[float, float] = eqx.field(static=True)
+    remat: bool = eqx.field(static=True)
+    scan: bool = eqx.field(static=True)
 
     def __init__(
         self,
@@ -129,59 +179,116 @@ class UNet(eqx.Module):
         width: int = 128,
         depth: int = 32,
         attention: bool = True,
+        attend_everywhere: bool = False,
+        groups: int | None = None,
+        dropout: float = 0.0,
         exponents: tuple[int, ...] = (6, 7),
         gamma_range: tuple[float, float] = (-13.3, 5.0),
+        half: bool = False,
+        remat: bool = False,
+        scan: bool = False,
         key: Key,
     ):
         if width % 4 or width < 4:
             raise ValueError(f"the width must be a multiple of 4 channels, got {width}")
+        if not 0 <= dropout < 1:
+            raise ValueError(f"dropout is a share of the activations, 0 … 1, got {dropout}")
         self.exponents, self.gamma_range = tuple(exponents), gamma_range
+        self.remat, self.scan = remat, scan
+        groups = min(32, width // 4) if groups is None else groups
         entry_key, exit_key, *keys = jax.random.split(key, 8 + 2 * depth)
-        groups, told = width // 4, 4 * width
+        told = 4 * width
 
-        def block(c_in: int, key: Key) -> ResBlock:
-            return ResBlock(c_in, width, groups=groups, told=told, key=key)
+        def stage(c_in: int, attend: bool, key: Key) -> Stage:
+            block_key, attention_key = jax.random.split(key)
+            block = ResBlock(
+                c_in, width, groups=groups, told=told, dropout=dropout, half=half, key=block_key
+            )
+            if not attend:
+                return Stage(block, None)
+            return Stage(block, Attention(width, groups=groups, half=half, key=attention_key))
 
-        self.entry = Conv(channels * (1 + 2 * len(exponents)), width, key=entry_key)
-        self.tell = (
-            eqx.nn.Linear(width, told, key=keys[0]),
-            eqx.nn.Linear(told, told, key=keys[1]),
-        )
-        self.middle = (
-            block(width, keys[2]),
-            Attention(width, groups=groups, key=keys[3]) if attention else None,
-            block(width, keys[4]),
-        )
-        self.down = tuple(block(width, k) for k in keys[5 : 5 + depth])
-        self.up = tuple(block(2 * width, k) for k in keys[5 + depth :])
+        self.entry = _conv(channels * (1 + 2 * len(exponents)), width, key=entry_key)
+        self.tell = _dense(width + 1, told, key=keys[0]), _dense(told, told, key=keys[1])
+        self.middle = stage(width, attention, keys[2]), stage(width, False, keys[3])
+        self.down = tuple(stage(width, attend_everywhere, k) for k in keys[4 : 4 + depth])
+        self.up = tuple(stage(2 * width, attend_everywhere, k) for k in keys[4 + depth : -1])
         self.norm = GroupNorm(width, groups)
         self.exit = _silent(Conv(width, channels, key=exit_key))
 
-    def __call__(self, z: Image, gamma: ScalarLike, *, key: Key | None = None) -> Image:
-        """Return ε̂; `key` is unused, there is no dropout."""
-        del key
-        level = self.level(gamma)
-        h = self.entry(fourier_features(z, self.exponents))
-        skips = [h]
-        for block in self.down:
-            h = block(h, level)
-            skips.append(h)
-        first, attention, last = self.middle
-        h = first(h, level)
-        h = last(h if attention is None else attention(h), level)
-        for block in self.up:
-            h = block(jnp.concatenate([h, skips.pop()], axis=-1), level)
+    def __call__(
+        self, z: Image, gamma: ScalarLike, flag: ScalarLike = 0.0, *, key: Key | None = None
+    ) -> Image:
+        """Return ε̂. `flag` is 1 for an image that was augmented; the key is for dropout."""
+        level = self.level(gamma, flag)
+        down_key, middle_key, up_key = [None] * 3 if key is None else jax.random.split(key, 3)
+        entered = self.entry(fourier_features(z, self.exponents))
+        h, passed = self._through(self.down, entered, level, key=down_key)
+        h, _ = self._through(self.middle, h, level, key=middle_key)
+        skips = [entered, *passed][::-1]
+        h, _ = self._through(self.up, h, level, skips, key=up_key)
         return self.exit(jax.nn.silu(self.norm(h))) + z
 
-    def level(self, gamma: ScalarLike) -> Float[Array, " told"]:
-        """Return what all blocks are told of γ: sinusoids, seen through two layers."""
+    def _through(
+        self,
+        stages: Sequence[Stage],
+        h: Image,
+        level: Float[Array, " told"],
+        skips: Sequence[Image] | None = None,
+        *,
+        key: Key | None,
+    ) -> tuple[Image, list[Image]]:
+        """Return h after all stages, and after each. A stage joins its skip, if any, to h."""
+
+        def step(h: Image, given: tuple) -> tuple[Image, Image]:
+            stage, skip, key = given
+            joined = h if skip is None else jnp.concatenate([h, skip], axis=-1)
+            h = stage(joined, level, key=key)
+            return h, h
+
+        if self.remat:
+            step = eqx.filter_checkpoint(step)
+        keys = [None] * len(stages) if key is None else list(jax.random.split(key, len(stages)))
+        each = list(zip(stages, skips or [None] * len(stages), keys, strict=True))
+        if not self.scan or stages is self.middle:
+            after = []
+            for given in each:
+                h, _ = step(h, given)
+                after.append(h)
+            return h, after
+        alike = [eqx.partition(given, eqx.is_array) for given in each]
+        stacked = jax.tree.map(lambda *a: jnp.stack(a), *[arrays for arrays, _ in alike])
+        h, after = jax.lax.scan(
+            lambda h, arrays: step(h, eqx.combine(arrays, alike[0][1])),
+            h,
+            stacked,
+            unroll=jax.default_backend() == "cpu" or 1,
+        )
+        return h, list(after)
+
+    def level(self, gamma: ScalarLike, flag: ScalarLike = 0.0) -> Float[Array, " told"]:
+        """Return what all blocks are told: sinusoids of γ, and the flag, through two layers."""
         low, high = self.gamma_range
         half = self.norm.scale.size // 2
         frequencies = 1000 * jnp.exp(-jnp.log(1e4) * jnp.arange(half) / (half - 1))
         h = sinusoids((jnp.asarray(gamma) - low) / (high - low), frequencies)
+        h = jnp.append(h, jnp.asarray(flag, h.dtype))
         for linear in self.tell:
             h = jax.nn.silu(linear(h))
         return h
+
+
+def _conv(c_in: int, c_out: int, size: int = 3, *, half: bool = False, key: Key) -> Conv:
+    """Return a convolution whose kernel is drawn as in the published code."""
+    conv = Conv(c_in, c_out, size, half=half, key=key)
+    return eqx.tree_at(lambda c: c.kernel, conv, _kernel(key, conv.kernel.shape))
+
+
+def _dense(n_in: int, n_out: int, *, key: Key) -> eqx.nn.Linear:
+    """Return a dense layer whose weights are drawn as in the published code, its bias 0."""
+    dense = eqx.nn.Linear(n_in, n_out, key=key)
+    start = _weight(key, dense.weight.shape), jnp.zeros(n_out)
+    return eqx.tree_at(lambda d: (d.weight, d.bias), dense, start)
 
 
 def _over(channels: Float[Array, " c"], h: Image) -> Image:
