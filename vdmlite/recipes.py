@@ -1,5 +1,7 @@
 """Recipes: a configuration is a function that returns a model, ready to be trained."""
 
+from typing import Any
+
 from ._types import Key
 from .decoder import GaussianDecoder, LevelDecoder
 from .denoiser import NetDenoiser, from_level_logits
@@ -30,13 +32,11 @@ def digits(*, width: int = 32, depth: int = 3, key: Key) -> VDM:
     return VDM(LearnedLinear(-8.0, 5.0), denoiser, LevelDecoder(17), shape)
 
 
-def patches(
-    *, width: int = 32, depth: int = 2, exponents: tuple[int, ...] = (6, 7), key: Key
-) -> VDM:
+def patches(*, key: Key, **knobs: Any) -> VDM:
     """Return VDM for 32×32 colour images, small enough for a laptop (219 thousand weights).
 
     The published network but for its size and the attention in its middle, with trained ends
-    of γ; no `exponents`, no Fourier features.
+    of γ. `knobs` are those of `nn.UNet`: no `exponents`, no Fourier features.
     """
-    net = UNet(3, width=width, depth=depth, attention=False, exponents=exponents, key=key)
+    net = UNet(3, **{"width": 32, "depth": 2, "attention": False, **knobs}, key=key)
     return VDM(LearnedLinear(), NetDenoiser(net), LevelDecoder(256), (32, 32, 3))

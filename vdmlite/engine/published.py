@@ -108,7 +108,7 @@ class _Place(NamedTuple):
         a = np.asarray(a).T if self.transposed else np.asarray(a)
         return a if self.shape is None else a.reshape(self.shape)
 
-    def published_shape(self, a: jax.ShapeDtypeStruct) -> tuple[int, ...]:
+    def published_shape(self, a: Any) -> tuple[int, ...]:
         """Return the shape the program has for an array of ours."""
         return self.shape or (a.shape[::-1] if self.transposed else a.shape)
 

@@ -1,0 +1,287 @@
+"""The command line: `python -m vdmlite download|train|evaluate|sample|info`."""
+
+import argparse
+import dataclasses
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+
+from .. import (
+    BetaLinear,
+    Cosine,
+    Evaluation,
+    FixedLinear,
+    FlowMatching,
+    Karras,
+    bits_per_dim,
+    compare_schedules,
+    data,
+)
+from . import datasets, devices, loop
+from .download import DownloadError
+from .figures import draw, look_at, save_figure, sheet
+from .settings import DATA, RECIPES, Settings
+
+SCHEDULES = {
+    "γ linear": FixedLinear,
+    "Karras": Karras,
+    "flow matching": FlowMatching,
+    "cosine": Cosine,
+    "β linear": BetaLinear,
+}
+"""What `evaluate --invariance` puts a model under, between its own ends."""
+
+_KNOBS = ("width", "depth", "groups", "dropout")
+_SWITCHES = ("attention", "attend_everywhere", "half", "remat", "scan")
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Do what the words ask for; return 0, or 2 after saying what is wrong with them."""
+    asked = _parser().parse_args(words)
+    cache = datasets.folder() / "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(cache))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+    try:
+        asked.do(asked)
+    except (ValueError, TypeError, FileNotFoundError, ImportError, DownloadError) as error:
+        print(f"vdmlite: {error}", file=sys.stderr)
+        return 2
+    except FloatingPointError as error:
+        print(f"vdmlite: {error}", file=sys.stderr)
+        return 3
+    return 0
+
+
+def _download(asked: argparse.Namespace) -> None:
+    train, test = datasets.fetch_cifar10(asked.folder, source=asked.source)
+    print(f"CIFAR-10 is in {train} and {test}")
+
+
+def _train(asked: argparse.Namespace) -> None:
+    if asked.distributed or asked.coordinator:
+        devices.start(asked.coordinator, asked.processes, asked.process)
+    settings = _overridden(RECIPES[asked.recipe], asked)
+    images, folder = _images(settings.data, asked), asked.out or Path("runs") / asked.recipe
+    if jax.process_index() == 0:
+        print(_about(settings))
+        print(
+            f"On {jax.device_count()} × {jax.devices()[0].device_kind}, images: "
+            f"{len(images.train)} to train, {len(images.test)} to test ({settings.data}). "
+            f"Everything goes to {folder}; the first update waits for the compiler."
+        )
+    pace = loop.Pace(asked.log_every, asked.save_every, asked.look_every or settings.steps + 1)
+    look = look_at(images) if asked.look_every else None
+    loop.run(settings, images, folder, pace=pace, fsdp=asked.fsdp, look=look)
+
+
+def _evaluate(asked: argparse.Namespace) -> None:
+    vdm, settings = loop.load(asked.checkpoint)
+    images = _images(asked.data or settings.data, asked).test[: asked.limit]
+    options: dict[str, Any] = {
+        "steps": asked.steps,
+        "draws": asked.draws,
+        "times": asked.times,
+        "batch_size": asked.batch_size,
+        "key": jax.random.key(asked.seed),
+    }
+    ends = [float(vdm.schedule(t)) for t in (0.0, 1.0)]
+    schedules: dict[str, Any] = {"its own schedule": vdm.schedule}
+    if asked.invariance:
+        schedules |= {name: make(*ends) for name, make in SCHEDULES.items()}
+    found = compare_schedules(vdm, schedules, images, **options)
+    own = found["its own schedule"]
+    times = "T → ∞" if asked.steps is None else f"T = {asked.steps}"
+    print(f"{len(images)} test images ({asked.data or settings.data}), {times}, bits/dim")
+    for name in ("prior", "reconstruction", "diffusion"):
+        mean, error = (
+            float(bits_per_dim(getattr(a, name), vdm.shape)) for a in (own.mean, own.error)
+        )
+        print(f"  {name:<18}{mean:9.4f} ± {error:.4f}")
+    print(f"  {'together':<18}{_bound(own, vdm.shape)}")
+    if asked.invariance:
+        print(f"\nThe same model under other schedules from γ = {ends[0]:.2f} to {ends[1]:.2f}")
+        print(f"  {'':<18}{'bits/dim':>18}{'to its own':>20}{'variance':>10}{'ratio':>8}")
+        unit = (float(np.prod(vdm.shape)) * np.log(2)) ** 2
+        for name, one in found.items():
+            gap, error = (float(bits_per_dim(a, vdm.shape)) for a in one.minus(own))
+            print(
+                f"  {name:<18}{_bound(one, vdm.shape):>18}{gap:>11.4f} ± {error:.4f}"
+                f"{one.variance / unit:>10.3g}{one.variance / own.variance:>8.2f}"
+            )
+
+
+def _bound(found: Evaluation, shape: tuple[int, ...]) -> str:
+    mean, error = (float(bits_per_dim(a, shape)) for a in (found.mean.loss, found.loss_error))
+    return f"{mean:9.4f} ± {error:.4f}"
+
+
+def _sample(asked: argparse.Namespace) -> None:
+    vdm, settings = loop.load(asked.checkpoint)
+    drawn = draw(vdm, asked.count, steps=asked.steps, key=jax.random.key(asked.seed))
+    levels = getattr(vdm.decoder, "levels", 256)
+    save_figure(sheet(drawn, levels, f"{settings.recipe}, {asked.steps} steps"), asked.out)
+    print(f"{asked.count} images in {asked.out}")
+
+
+def _info(asked: argparse.Namespace) -> None:
+    if asked.what in RECIPES:
+        settings = RECIPES[asked.what]
+    else:
+        _, settings = loop.load(asked.what)
+    print(_about(settings))
+
+
+def _about(settings: Settings) -> str:
+    """Describe a run: its model, its settings."""
+    vdm = eqx.filter_eval_shape(lambda: settings.model(key=jax.random.key(0)))
+
+    def count(tree: Any) -> int:
+        return sum(a.size for a in jax.tree.leaves(tree) if hasattr(a, "size"))
+
+    lines = [
+        f"{settings.recipe}: images of {' × '.join(map(str, vdm.shape))}, "
+        f"{count(vdm):,} weights ({count(vdm.schedule):,} in the schedule)"
+    ]
+    for field in dataclasses.fields(settings):
+        if field.name != "recipe":
+            lines.append(f"  {field.name:<15}{getattr(settings, field.name)}")
+    return "\n".join(lines)
+
+
+def _images(name: str, asked: argparse.Namespace) -> data.Images:
+    if name in ("digits", "patches"):
+        return getattr(data, name)()
+    if name == "cifar10":
+        return datasets.cifar10(asked.folder)
+    if asked.folder is None or asked.variant is None:
+        raise ValueError(
+            f"{name} is read from files you have: give --folder and --variant, one of "
+            f"{', '.join(v.name.lower() for v in datasets.Variant)}"
+        )
+    variant = datasets.Variant[asked.variant.upper()]
+    return datasets.imagenet(asked.folder, int(name[-2:]), variant=variant)
+
+
+def _overridden(settings: Settings, asked: argparse.Namespace) -> Settings:
+    """Return a recipe's settings with those that were asked for."""
+    given = {k: v for k, v in vars(asked).items() if v is not None}
+    knobs = {k: given[k] for k in (*_KNOBS, *_SWITCHES) if k in given}
+    fields = {f.name for f in dataclasses.fields(Settings)} - {"recipe", "knobs"}
+    changes = {k: v for k, v in given.items() if k in fields}
+    return dataclasses.replace(settings, **changes, knobs={**settings.knobs, **knobs})
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m vdmlite",
+        description="Fetch data; train a variational diffusion model, measure it, sample it.",
+        epilog="Two minutes on a laptop: python -m vdmlite train patches --steps 400",
+    )
+    jobs = parser.add_subparsers(title="jobs", required=True, metavar="JOB")
+    _add_download(jobs)
+    _add_train(jobs)
+    _add_evaluate(jobs)
+    _add_sample(jobs)
+    info = jobs.add_parser("info", help="what a recipe or a checkpoint is made of")
+    info.add_argument("what", help=f"a checkpoint, its folder, or one of {', '.join(RECIPES)}")
+    info.set_defaults(do=_info)
+    return parser
+
+
+def _add_folder(job: argparse.ArgumentParser) -> None:
+    job.add_argument(
+        "--folder",
+        type=Path,
+        help=f"where data is (default: VDMLITE_DATA or {datasets.folder()})",
+    )
+    names = [v.name.lower() for v in datasets.Variant]
+    job.add_argument(
+        "--variant",
+        choices=names,
+        help="ImageNet only: which downsampling your files are; the paper's numbers are on "
+        f"{names[0]}",
+    )
+
+
+def _add_download(jobs: Any) -> None:
+    job = jobs.add_parser("download", help="fetch CIFAR-10, checked, and decode it once")
+    job.add_argument("name", choices=["cifar10"])
+    job.add_argument("--folder", type=Path, help=f"where to (default: {datasets.folder()})")
+    job.add_argument("--source", type=Path, help="files you have: nothing is downloaded then")
+    job.set_defaults(do=_download)
+
+
+def _add_train(jobs: Any) -> None:
+    job = jobs.add_parser(
+        "train",
+        help="train a recipe, or go on with it",
+        description="Train a recipe. Called again with the same --out, it goes on from the "
+        "newest checkpoint, exactly. Ctrl-C and SIGTERM save first.",
+        epilog="Several GPUs of one machine are used as they are. On SLURM: srun python -m "
+        "vdmlite train cifar10 --distributed. By hand, on each machine: --coordinator "
+        "HOST:PORT --processes N --process I.",
+    )
+    job.add_argument("recipe", choices=list(RECIPES))
+    job.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE)")
+    settings = job.add_argument_group("settings (default: the recipe's; see `info RECIPE`)")
+    kinds = {int: int, float: float, str: str}
+    for field in dataclasses.fields(Settings):
+        flag = "--" + field.name.replace("_", "-")
+        if field.type is bool:
+            settings.add_argument(flag, action=argparse.BooleanOptionalAction)
+        elif field.type in kinds and field.name != "recipe":
+            known = DATA if field.name == "data" else None
+            settings.add_argument(flag, type=kinds[field.type], choices=known)
+    net = job.add_argument_group("the network (see vdmlite.nn.UNet)")
+    for name in _KNOBS:
+        net.add_argument(f"--{name}", type=float if name == "dropout" else int)
+    for name in _SWITCHES:
+        net.add_argument("--" + name.replace("_", "-"), action=argparse.BooleanOptionalAction)
+    pace = job.add_argument_group("pace, in updates")
+    pace.add_argument("--log-every", type=int, default=50)
+    pace.add_argument("--save-every", type=int, default=1000)
+    pace.add_argument(
+        "--look-every", type=int, default=5000, help="figures, test loss; 0: never"
+    )
+    many = job.add_argument_group("devices")
+    many.add_argument(
+        "--fsdp", action="store_true", help="divide the weights over them as well"
+    )
+    many.add_argument("--distributed", action="store_true", help="join a cluster JAX knows")
+    many.add_argument("--coordinator", metavar="HOST:PORT")
+    many.add_argument("--processes", type=int)
+    many.add_argument("--process", type=int)
+    _add_folder(job)
+    job.set_defaults(do=_train)
+
+
+def _add_evaluate(jobs: Any) -> None:
+    job = jobs.add_parser("evaluate", help="the bound on the test images, with its error")
+    job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
+    job.add_argument("--steps", type=int, help="T, the reverse steps (default: T → ∞)")
+    job.add_argument(
+        "--invariance", action="store_true", help="under five other schedules as well"
+    )
+    job.add_argument("--draws", type=int, default=8, help="passes over the images")
+    job.add_argument("--times", type=int, default=1, help="times for each image and pass")
+    job.add_argument("--limit", type=int, help="only so many images")
+    job.add_argument("--batch-size", type=int, default=128)
+    job.add_argument("--data", choices=DATA, help="other images than it was trained on")
+    job.add_argument("--seed", type=int, default=0)
+    _add_folder(job)
+    job.set_defaults(do=_evaluate)
+
+
+def _add_sample(jobs: Any) -> None:
+    job = jobs.add_parser("sample", help="draw images")
+    job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
+    job.add_argument("--steps", type=int, default=250, help="reverse steps")
+    job.add_argument("--count", type=int, default=16)
+    job.add_argument("--seed", type=int, default=0)
+    job.add_argument("--out", type=Path, default=Path("samples.png"))
+    job.set_defaults(do=_sample)

@@ -1,0 +1,103 @@
+"""Devices: one, several, or several machines. The same code runs on all of them.
+
+Batches are divided over a mesh of all devices; the weights are copied to each, or divided as
+well (fully sharded, FSDP), which saves memory and costs communication. XLA does the rest. A
+mesh is made with `AxisType.Auto`, whatever a version of JAX takes for its default.
+"""
+
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from jax.experimental import multihost_utils
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from .._types import AnyArray
+
+
+def start(
+    coordinator: str | None = None, processes: int | None = None, process: int | None = None
+) -> None:
+    """Join the other machines of a run, before anything else is asked of JAX.
+
+    Name the coordinator ("host:port"), the number of processes and which one this is; or
+    name nothing, on a cluster that JAX knows by itself, such as SLURM or a TPU pod.
+
+    Raises:
+        ValueError: only some of the three are named.
+    """
+    given = [coordinator, processes, process]
+    if any(a is None for a in given) and any(a is not None for a in given):
+        raise ValueError(
+            "name the coordinator, the number of processes and the process, or none of them; "
+            f"got {coordinator}, {processes}, {process}"
+        )
+    jax.distributed.initialize(coordinator, processes, process)
+
+
+def mesh() -> Mesh:
+    """Return all devices of all machines in a row, whose axis is called "data"."""
+    return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
+
+
+def copied(mesh: Mesh) -> NamedSharding:
+    """Return the sharding of what every device has whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def divided(mesh: Mesh, axis: int = 0) -> NamedSharding:
+    """Return the sharding of what is divided over the devices along one axis."""
+    return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
+
+
+def shardings(tree: Any, mesh: Mesh, *, fsdp: bool = False) -> Any:
+    """Return a sharding for every array of a tree: copied, or divided if `fsdp`.
+
+    What is divided is divided along its longest axis that the devices divide evenly.
+    """
+
+    def of(a: AnyArray | jax.ShapeDtypeStruct) -> NamedSharding:
+        fitting = [i for i, n in enumerate(a.shape) if n and n % mesh.size == 0]
+        if not fsdp or not fitting:
+            return copied(mesh)
+        return divided(mesh, max(fitting, key=lambda i: a.shape[i]))
+
+    kinds = jax.Array | np.ndarray | jax.ShapeDtypeStruct
+    return jax.tree.map(lambda a: of(a) if isinstance(a, kinds) else None, tree)
+
+
+def place(tree: Any, where: Any) -> Any:
+    """Put arrays that every process has whole onto the devices, each as its sharding says."""
+
+    def put(a: Any, sharding: NamedSharding) -> jax.Array:
+        a = np.asarray(a)
+        return jax.make_array_from_callback(a.shape, sharding, lambda index: a[index])
+
+    arrays, rest = eqx.partition(tree, eqx.is_array)
+    if isinstance(where, NamedSharding):
+        where = jax.tree.map(lambda _: where, arrays)
+    return eqx.combine(jax.tree.map(put, arrays, where), rest)
+
+
+def collect(tree: Any) -> Any:
+    """Return a tree with every array whole, in NumPy; all processes must call it."""
+
+    def whole(a: Any) -> Any:
+        if not isinstance(a, jax.Array):
+            return a
+        if not a.is_fully_addressable and not a.is_fully_replicated:
+            return multihost_utils.process_allgather(a, tiled=True)
+        return np.asarray(a)
+
+    return jax.tree.map(whole, tree)
+
+
+def agree(asked: bool, *, now: bool) -> bool:
+    """Return whether any process asks for something. All must call it, and with one `now`.
+
+    One process knows at once; several ask each other only now and then.
+    """
+    if jax.process_count() == 1:
+        return asked
+    return now and bool(np.any(multihost_utils.process_allgather(np.asarray(asked))))

@@ -1,0 +1,115 @@
+"""What a run shows of itself while it goes on: figures in its folder, numbers for its log."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import matplotlib
+import matplotlib.pyplot as plt
+import numpy as np
+from jaxtyping import Integer
+from matplotlib.figure import Figure
+from tqdm import tqdm
+
+from .. import VDM, bits_per_dim, error_curve, evaluate, sample
+from .._types import Key
+from ..data import Images
+from ..viz import images as tile
+from ..viz import style
+from .log import read_log
+
+
+def look_at(
+    images: Images, *, examples: int = 256, count: int = 16, steps: int = 100
+) -> Callable[[VDM, Path, int], dict[str, Any]]:
+    """Return what a run calls now and then with its average model.
+
+    It measures the bound on some test images, and draws `count` images in `steps` steps, the
+    loss so far, the error along γ and the schedule: `samples.png`, `loss.png`, `gamma.png`.
+    """
+
+    def look(average: VDM, folder: Path, step: int) -> dict[str, Any]:
+        keys = jax.random.split(jax.random.key(step), 3)
+        some = images.test[:: max(1, len(images.test) // examples)][:examples]
+        found = evaluate(average, some, draws=4, batch_size=64, key=keys[0])
+        bits, error = (
+            float(bits_per_dim(a, average.shape)) for a in (found.mean.loss, found.loss_error)
+        )
+        drawn = draw(average, count, steps=steps, key=keys[1])
+        backend = matplotlib.get_backend()
+        matplotlib.use("agg")
+        style()
+        save_figure(sheet(drawn, images.levels, f"update {step}"), folder / "samples.png")
+        save_figure(_along_gamma(average, some, key=keys[2]), folder / "gamma.png")
+        test = {"step": step, "test_loss": bits}
+        save_figure(_losses([*read_log(folder), test]), folder / "loss.png")
+        matplotlib.use(backend)
+        return {"test_loss": bits, "test_error": error}
+
+    return look
+
+
+def draw(
+    vdm: VDM, count: int, *, steps: int, batch_size: int = 16, key: Key
+) -> Integer[np.ndarray, " n *shape"]:
+    """Draw examples in batches of one size, with a bar on the screen."""
+    batch_size, drawn = min(batch_size, count), []
+    vdm = eqx.nn.inference_mode(vdm)
+    batches = jax.random.split(key, -(-count // batch_size))
+    for batch_key in tqdm(batches, desc="drawing", leave=False, disable=None):
+        keys = jax.random.split(batch_key, batch_size)
+        drawn.append(np.asarray(jax.vmap(lambda k: sample(vdm, steps, key=k))(keys)))
+    return np.concatenate(drawn)[:count]
+
+
+def sheet(drawn: Integer[np.ndarray, "n h w c"], levels: int, title: str) -> Figure:
+    """Return images side by side."""
+    columns = max(1, round(len(drawn) ** 0.5))
+    figure, axes = plt.subplots(figsize=(5, 5.2))
+    tile(axes, drawn, levels=levels, columns=columns, title=title)
+    return figure
+
+
+def save_figure(figure: Figure, path: Path) -> None:
+    """Write a figure as PNG, whole or not at all."""
+    partial = path.with_name(path.name + ".partial")
+    figure.savefig(partial, format="png", dpi=120)
+    plt.close(figure)
+    os.replace(partial, path)
+
+
+def _along_gamma(vdm: VDM, images: np.ndarray, *, key: Key) -> Figure:
+    """Return m(γ), where the bound is spent, beside the schedule."""
+    t = jnp.linspace(0, 1, 101)
+    path = np.asarray(jax.vmap(vdm.schedule)(t))
+    found = error_curve(
+        vdm, images, np.linspace(path[0], path[-1], 24), draws=64, batch_size=64, key=key
+    )
+    size = float(np.prod(vdm.shape))
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))
+    left.errorbar(found.gammas, found.mean / size, found.error / size, capsize=2)
+    left.set(xlabel="γ", ylabel="E‖ε − ε̂‖² per dimension", title="the error along γ")
+    right.plot(t, path)
+    right.set(xlabel="t", ylabel="γ(t)", title="the schedule")
+    return figure
+
+
+def _losses(lines: list[dict[str, Any]]) -> Figure:
+    """Return the bound of batches and of test images against the number of updates."""
+    figure, axes = plt.subplots(figsize=(6, 3.4))
+    for name, label, mark in (
+        ("loss", "training batches", ""),
+        ("test_loss", "test images, average model", "o"),
+    ):
+        some = [(line["step"], line[name]) for line in lines if name in line]
+        if some:
+            axes.plot(*np.transpose(some), marker=mark, label=label)
+    axes.set(xlabel="updates", ylabel="bits per dimension")
+    low = min(line.get("loss", line.get("test_loss", np.inf)) for line in lines)
+    axes.set_ylim(0.95 * low, min(axes.get_ylim()[1], 2.5 * low))
+    axes.legend()
+    return figure

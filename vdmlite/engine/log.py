@@ -1,0 +1,113 @@
+"""The log of a run: a bar on the screen, and a file with a line for every few updates."""
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import equinox as eqx
+import jax
+import numpy as np
+from tqdm import tqdm
+
+from .._types import Scalar
+from ..bound import VLB
+from .settings import Settings
+
+
+class Report(eqx.Module):
+    """What an update tells: its batch's bound in bits per dimension, its gradient's norm."""
+
+    terms: VLB
+    gradient_norm: Scalar
+    sound: Scalar
+    """Whether all was finite, in this update and in every one before."""
+
+
+class Log:
+    """The lines of a run, on the screen and in its file; of the first process alone."""
+
+    def __init__(self, folder: Path, step: int, settings: Settings, *, active: bool):
+        self.file, self.settings, self.active = folder / "log.jsonl", settings, active
+        self.waiting: list[Report] = []
+        self.since = time.monotonic()
+        self.bar = tqdm(
+            total=settings.steps,
+            initial=step,
+            desc=settings.recipe,
+            unit=" updates",
+            dynamic_ncols=True,
+            disable=None if active else True,
+        )
+        if active:
+            kept = [line for line in read_log(folder) if line["step"] <= step]
+            partial = self.file.with_suffix(".partial")
+            partial.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+            os.replace(partial, self.file)
+
+    def wait(self, report: Report) -> None:
+        """Take a report, whose numbers may still be computed."""
+        self.waiting.append(report)
+        self.bar.update()
+
+    def write(self, step: int) -> bool:
+        """Write the mean of what waits as one line; return whether all of it was sound."""
+        reports: list[Report] = [jax.tree.map(np.asarray, r) for r in self.waiting]
+        seconds, self.since, self.waiting = time.monotonic() - self.since, time.monotonic(), []
+        unsound = [r for r in reports if not r.sound]
+        self.last = (unsound or reports)[0]
+        if unsound:
+            return False
+        mean: Report = jax.tree.map(lambda *a: float(np.mean(a)), *reports)
+        speed = len(reports) * self.settings.batch_size / seconds
+        self._append(
+            step=step,
+            loss=float(np.mean([r.terms.loss for r in reports])),
+            prior=mean.terms.prior,
+            reconstruction=mean.terms.reconstruction,
+            diffusion=mean.terms.diffusion,
+            gradient_norm=mean.gradient_norm,
+            images_per_second=speed,
+        )
+        loss = mean.terms.prior + mean.terms.reconstruction + mean.terms.diffusion
+        words = f"{loss:.3f} bits/dim, {speed:.0f} images/s"
+        self.bar.set_postfix_str(words, refresh=False)
+        if self.bar.disable:
+            self.say(f"update {step} of {self.settings.steps}: {words}")
+        return True
+
+    def note(self, step: int, make: Callable[[], dict[str, Any]]) -> None:
+        """Write a line of what `make` returns, whose time does not count as training's."""
+        if self.active:
+            found = make()
+            self._append(step=step, **found)
+            self.say(f"update {step}: " + ", ".join(f"{k} {v:.4g}" for k, v in found.items()))
+        self.since = time.monotonic()
+
+    def say(self, words: str) -> None:
+        """Print a line above the bar."""
+        if self.active:
+            tqdm.write(words)
+
+    def close(self) -> None:
+        """Leave the bar as it is."""
+        self.bar.close()
+
+    def _append(self, **line: Any) -> None:
+        if self.active:
+            with self.file.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+
+
+def read_log(folder: Path) -> list[dict[str, Any]]:
+    """Return the lines of a run's log; one that a kill cut short is left out."""
+    file, lines = folder / "log.jsonl", []
+    if file.exists():
+        for line in file.read_text("utf-8").splitlines():
+            try:
+                lines.append(json.loads(line))
+            except json.JSONDecodeError:
+                continue
+    return lines

@@ -1,0 +1,256 @@
+"""The loop: train by settings, on any number of devices, and lose nothing on the way.
+
+A run lives in a folder: checkpoints, `log.jsonl` with a line for every few updates, figures.
+Whoever calls `run` on it again, after a kill or with more `steps`, goes on where the newest
+checkpoint was, bit for bit as if nothing had happened.
+"""
+
+import dataclasses
+import json
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+from .. import VDM, TrainState, apply_gradient, bits_per_dim, init, training_gradient
+from ..bound import VLB
+from ..data import Images
+from . import checkpoint, devices
+from .batches import Batch, augment, source
+from .log import Log, Report
+from .settings import Settings
+
+
+def start_state(settings: Settings) -> TrainState:
+    """Return the state before the first update."""
+    model = settings.model(key=jax.random.key(settings.seed))
+    return init(model, settings.optimiser())
+
+
+def update_function(settings: Settings, where: Any) -> Callable[..., tuple[TrainState, Report]]:
+    """Return the compiled update: ((batch, its number), state) → (state, report).
+
+    The memory of the state is used for the new one, which lies on the devices as the
+    shardings `where` say. An update that is not finite leaves the state as it was, and so do
+    all after it: what it went wrong with can be looked at.
+    """
+    optimiser = settings.optimiser()
+
+    def gradient(vdm: VDM, batch: Batch, part: int, key: jax.Array) -> tuple[VLB, VDM]:
+        data_key, noise_key = jax.random.split(jax.random.fold_in(key, part))
+        images, flags = batch.pool[batch.rows[part]], None
+        if settings.augment:
+            keys = jax.random.split(data_key, len(images))
+            images, flags = jax.vmap(lambda image, k: augment(image, key=k))(images, keys)
+        terms, grads = training_gradient(vdm, images, flags, key=noise_key)
+        return terms.mean(), grads
+
+    @eqx.filter_jit(donate="all-except-first")
+    def update(given: tuple[Batch, Any], state: TrainState) -> tuple[TrainState, Report]:
+        batch, number = given
+        key = jax.random.fold_in(jax.random.key(settings.seed), state.step)
+        parts = [gradient(state.vdm, batch, k, key) for k in range(settings.accumulate)]
+        terms, grads = jax.tree.map(lambda *a: sum(a) / len(a), *parts)
+        norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(grads)))
+        sound = jnp.isfinite(terms.loss) & jnp.isfinite(norm) & (state.step == number)
+        new = apply_gradient(optimiser, state, grads, decay=settings.ema)
+        arrays, rest = eqx.partition(new, eqx.is_array)
+        old = eqx.filter(state, eqx.is_array)
+        arrays = jax.tree.map(lambda a, b: jnp.where(sound, a, b), arrays, old)
+        arrays = jax.lax.with_sharding_constraint(arrays, where)
+        bits = jax.tree.map(lambda a: bits_per_dim(a, state.vdm.shape), terms)
+        return eqx.combine(arrays, rest), Report(bits, norm, sound)
+
+    return update
+
+
+class Pace(NamedTuple):
+    """After how many updates a run does what."""
+
+    log: int = 50
+    save: int = 1000
+    look: int = 10_000
+    """At the average model: its bound on test images, samples, figures."""
+
+
+Look = Callable[[VDM, Path, int], dict[str, Any]]
+"""What takes time: (average model, folder, number of updates) → what goes into the log."""
+
+
+def run(
+    settings: Settings,
+    images: Images,
+    folder: Path,
+    *,
+    pace: Pace = Pace(),  # noqa: B008  a tuple of numbers, which nobody can change
+    fsdp: bool = False,
+    look: Look | None = None,
+) -> TrainState:
+    """Train as the settings say, from the newest checkpoint in the folder or from the start.
+
+    On SIGTERM, which a cluster sends before it takes a machine away, and on ctrl-C, the run
+    saves and returns. With several processes, all call this; the first writes the files.
+
+    Raises:
+        ValueError: the folder holds a run with other settings (the message names them), or
+            the devices can't divide the batches evenly.
+        FloatingPointError: an update was not finite; the message has its number, the rows of
+            its images and the file that keeps the state before it.
+        CheckpointError: there are checkpoints, and none is whole.
+    """
+    mesh = devices.mesh()
+    batches = source(
+        images.train,
+        settings.batch_size,
+        parts=settings.accumulate,
+        mesh=mesh,
+        seed=settings.seed,
+    )
+    folder.mkdir(parents=True, exist_ok=True)
+    like = eqx.filter_eval_shape(start_state, settings)
+    where = devices.shardings(eqx.filter(like, _is_shape), mesh, fsdp=fsdp)
+    state = devices.place(_newest(settings, folder, like) or start_state(settings), where)
+    update, step = update_function(settings, where), int(state.step)
+    log = Log(folder, step, settings, active=jax.process_index() == 0)
+    with _asked_to_stop() as asked:
+        while step < settings.steps:
+            state, report = update((batches(step), np.int32(step)), state)
+            step += 1
+            log.wait(report)
+            stopping = devices.agree(asked.is_set(), now=step % pace.log == 0)
+            due = [step % n == 0 or step == settings.steps or stopping for n in pace[:2]]
+            if any(due) and not log.write(step):
+                raise FloatingPointError(_unsound(settings, folder, state, batches, log.last))
+            if due[1]:
+                save(settings, folder, state)
+            if look is not None and (step % pace.look == 0 or step == settings.steps):
+                average = devices.collect(state.average)
+                log.note(step, partial(look, average, folder, step))
+            if stopping and step < settings.steps:
+                log.say(f"asked to stop: saved at update {step}, to go on from there")
+                break
+    log.close()
+    return state
+
+
+def save(
+    settings: Settings, folder: Path, state: TrainState, name: str | None = None
+) -> Path | None:
+    """Save a state among a folder's checkpoints, or under a name of its own beside them.
+
+    All processes call it, the first one writes and gets the path.
+    """
+    whole = devices.collect(state)
+    if jax.process_index() != 0:
+        return None
+    meta = {"settings": dataclasses.asdict(settings), "step": int(whole.step)}
+    if name is not None:
+        return checkpoint.save(folder / name, whole, meta)
+    return checkpoint.save_in(folder, int(whole.step), whole, meta)
+
+
+def load(path: str | os.PathLike) -> tuple[VDM, Settings]:
+    """Return the average model of a checkpoint, and its settings.
+
+    `path` is a checkpoint, or a folder whose newest whole one is taken.
+
+    Raises:
+        FileNotFoundError: there is none.
+        CheckpointError: it is not whole, or of another version of the package.
+    """
+    path = Path(path)
+    if path.is_dir():
+        found = checkpoint.latest(path)
+        if found is None:
+            raise FileNotFoundError(f"there are no checkpoints in {path}")
+        path = found[0]
+    settings = _settings(checkpoint.read_meta(path), path)
+    state = checkpoint.load(path, eqx.filter_eval_shape(start_state, settings))
+    return state.average, settings
+
+
+def _settings(meta: dict[str, Any], path: Path) -> Settings:
+    try:
+        return Settings(**meta["settings"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise checkpoint.CheckpointError(
+            f"{path} has settings that this version does not know: {error}"
+        ) from error
+
+
+def _newest(settings: Settings, folder: Path, like: TrainState) -> TrainState | None:
+    """Return the state of the newest checkpoint, if there is any, and it is of this run."""
+    found = checkpoint.latest(folder)
+    if found is None:
+        return None
+    path, meta = found
+    # As JSON has them, where a tuple is a list.
+    asked = json.loads(json.dumps(dataclasses.asdict(settings)))
+    other = [
+        f"{name} {meta['settings'].get(name)!r}, not {value!r}"
+        for name, value in asked.items()
+        if meta["settings"].get(name) != value and (name != "steps" or settings.cooldown)
+    ]
+    if other:
+        raise ValueError(
+            f"{folder} holds a run with {'; '.join(other)}: go on with its settings, or name "
+            "another folder"
+        )
+    return checkpoint.load(path, like)
+
+
+def _unsound(
+    settings: Settings,
+    folder: Path,
+    state: TrainState,
+    batches: Callable[[int], Batch],
+    report: Report,
+) -> str:
+    """Save what an update went wrong with, and say what it was."""
+    number = int(state.step)
+    path = save(settings, folder, state, f"unsound_{number:08d}.vdm")
+    rows = devices.collect(batches(number).rows).ravel().tolist()
+    return (
+        f"update {number} was not finite: loss {float(report.terms.loss)} bits/dim, norm of "
+        f"the gradient {float(report.gradient_norm)}. The state before it is in {path}; it saw "
+        f"images {rows} of the training set"
+    )
+
+
+def _is_shape(leaf: Any) -> bool:
+    return isinstance(leaf, jax.ShapeDtypeStruct)
+
+
+@contextmanager
+def _asked_to_stop() -> Iterator[threading.Event]:
+    """Set an event on SIGTERM or SIGINT, instead of dying at once; a second one does kill."""
+    asked = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield asked
+        return
+    kinds = (signal.SIGTERM, signal.SIGINT)
+    before = {kind: signal.getsignal(kind) for kind in kinds}
+
+    def restore() -> None:
+        for kind, handler in before.items():
+            signal.signal(kind, handler)
+
+    def note(*_: Any) -> None:
+        asked.set()
+        restore()
+
+    for kind in kinds:
+        signal.signal(kind, note)
+    try:
+        yield asked
+    finally:
+        restore()

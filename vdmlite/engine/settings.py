@@ -1,0 +1,125 @@
+"""Settings: all that a run is made of. Checkpoints keep them, to rebuild the model."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import optax
+
+from .. import VDM, recipes
+from .._types import Key
+from . import published
+
+
+@dataclasses.dataclass(frozen=True)
+class Settings:
+    """One run. The defaults are those of the published program, where it has them."""
+
+    recipe: str
+    """The model, one of `MODELS`."""
+    data: str
+    """What it learns, one of `DATA`."""
+    steps: int
+    """Updates of the weights, in all."""
+    batch_size: int = 128
+    """Images an update, over all devices."""
+    learning_rate: float = 2e-4
+    warmup: int = 100
+    """Updates over which the rate rises from 0."""
+    cooldown: bool = False
+    """Whether the rate then falls to 0 as a cosine; the published runs keep it."""
+    weight_decay: float = 0.01
+    """Of all kernels and norms' scales; of no bias, and not of the schedule."""
+    ema: float = 0.9999
+    """What the average of the weights keeps of itself each update, in the long run."""
+    augment: bool = False
+    """Flips and quarter turns, of which the network is told."""
+    accumulate: int = 1
+    """Parts in which a batch is worked off, to save memory."""
+    seed: int = 1
+    """Of the first weights, the batches and the noise."""
+    knobs: dict[str, Any] = dataclasses.field(default_factory=dict)
+    """What the recipe is given beside its defaults, such as {"width": 64}."""
+
+    def __post_init__(self):
+        """Refuse what can't be run, naming the value."""
+        for name, known in {"recipe": MODELS, "data": DATA}.items():
+            if getattr(self, name) not in known:
+                raise ValueError(
+                    f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
+                )
+        for name in ("steps", "batch_size", "accumulate"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        if self.batch_size % self.accumulate:
+            raise ValueError(
+                f"a batch of {self.batch_size} can't be divided into {self.accumulate} equal parts"
+            )
+        if not 0 <= self.ema < 1:
+            raise ValueError(f"ema is a share, at least 0 and below 1, got {self.ema}")
+        if self.learning_rate <= 0 or self.weight_decay < 0 or self.warmup < 0:
+            raise ValueError(
+                "a learning rate is positive, a decay and a warm-up not negative, got "
+                f"{self.learning_rate}, {self.weight_decay}, {self.warmup}"
+            )
+
+    def model(self, *, key: Key) -> VDM:
+        """Return the model before training."""
+        return MODELS[self.recipe](key=key, **self.knobs)
+
+    def optimiser(self) -> optax.GradientTransformation:
+        """Return AdamW as the published program has it: β = (0.9, 0.99), ε = 1e-8."""
+        rate = optax.linear_schedule(0.0, self.learning_rate, self.warmup)
+        if self.cooldown:
+            rate = optax.warmup_cosine_decay_schedule(
+                0.0, self.learning_rate, min(self.warmup, self.steps - 1), self.steps
+            )
+        return optax.adamw(rate, b2=0.99, weight_decay=self.weight_decay, mask=_decayed)
+
+
+def _decayed(params: VDM) -> Any:
+    """Mark what is decayed: the network's kernels, weights and scales, which are no biases."""
+
+    def mark(path, _) -> bool:
+        names = [getattr(step, "name", "") for step in path]
+        return names[0] == "denoiser" and names[-1] != "bias"
+
+    return jax.tree_util.tree_map_with_path(mark, params)
+
+
+MODELS: dict[str, Callable[..., VDM]] = {
+    "digits": recipes.digits,
+    "patches": recipes.patches,
+    "cifar10": published.cifar10,
+    "cifar10_aug": published.cifar10_aug,
+    "cifar10_aug_paper": published.cifar10_aug_paper,
+    "imagenet32": published.imagenet32,
+    "imagenet64": published.imagenet64,
+}
+"""Every model that can be trained from the command line."""
+
+DATA = ("digits", "patches", "cifar10", "imagenet32", "imagenet64")
+"""Every data set that it can be trained on; see `datasets`."""
+
+_SMALL: dict[str, Any] = {
+    "learning_rate": 2e-3,
+    "cooldown": True,
+    "weight_decay": 0.0,
+    "ema": 0.999,
+}
+
+RECIPES = {
+    "digits": Settings("digits", "digits", 1500, 128, **_SMALL),
+    "patches": Settings("patches", "patches", 4000, 16, **_SMALL),
+    "cifar10": Settings("cifar10", "cifar10", 10_000_000),
+    "cifar10_aug": Settings(
+        "cifar10_aug", "cifar10", 100_000_000, 768, learning_rate=1e-4, augment=True
+    ),
+    "cifar10_aug_paper": Settings(
+        "cifar10_aug_paper", "cifar10", 100_000_000, 1024, augment=True
+    ),
+    "imagenet32": Settings("imagenet32", "imagenet32", 10_000_000),
+    "imagenet64": Settings("imagenet64", "imagenet64", 10_000_000),
+}
+"""What each name stands for: two small settings, and the five published configurations."""
