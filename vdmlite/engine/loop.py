@@ -20,6 +20,7 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax.sharding import Mesh
 
 from .. import VDM, TrainState, apply_gradient, bits_per_dim, init, training_gradient
 from ..bound import VLB
@@ -108,17 +109,9 @@ def run(
         CheckpointError: there are checkpoints, and none is whole.
     """
     mesh = devices.mesh()
-    batches = source(
-        images.train,
-        settings.batch_size,
-        parts=settings.accumulate,
-        mesh=mesh,
-        seed=settings.seed,
-    )
-    folder.mkdir(parents=True, exist_ok=True)
-    like = eqx.filter_eval_shape(start_state, settings)
-    where = devices.shardings(eqx.filter(like, _is_shape), mesh, fsdp=fsdp)
-    state = devices.place(_newest(settings, folder, like) or start_state(settings), where)
+    size, parts, seed = settings.batch_size, settings.accumulate, settings.seed
+    batches = source(images.train, size, parts=parts, mesh=mesh, seed=seed)
+    state, where = _begin(settings, folder, mesh, fsdp=fsdp)
     update, step = update_function(settings, where), int(state.step)
     log = Log(folder, step, settings, active=jax.process_index() == 0)
     with _asked_to_stop() as asked:
@@ -185,6 +178,16 @@ def _settings(meta: dict[str, Any], path: Path) -> Settings:
         raise checkpoint.CheckpointError(
             f"{path} has settings that this version does not know: {error}"
         ) from error
+
+
+def _begin(
+    settings: Settings, folder: Path, mesh: Mesh, *, fsdp: bool
+) -> tuple[TrainState, Any]:
+    """Return the state to go on from, on the devices, and its shardings."""
+    folder.mkdir(parents=True, exist_ok=True)
+    like = eqx.filter_eval_shape(start_state, settings)
+    where = devices.shardings(eqx.filter(like, _is_shape), mesh, fsdp=fsdp)
+    return devices.place(_newest(settings, folder, like) or start_state(settings), where), where
 
 
 def _newest(settings: Settings, folder: Path, like: TrainState) -> TrainState | None:

@@ -12,6 +12,7 @@ don't: `settings` has what it trains with.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from operator import attrgetter
 from typing import Any, NamedTuple
 
@@ -125,6 +126,26 @@ def from_published(
     Raises:
         ValueError: names are missing or unknown (the message lists them), or a shape is wrong.
     """
+    like = eqx.filter_eval_shape(partial(_alike, params, size, knobs))
+    places = dict(_places(like))
+    missing, unknown = sorted(set(places) - set(params)), sorted(set(params) - set(places))
+    if missing or unknown:
+        raise ValueError(
+            f"published parameters that are missing: {', '.join(missing) or 'none'}; "
+            f"unknown ones: {', '.join(unknown) or 'none'}"
+        )
+    values = []
+    for name, place in places.items():
+        ours, got = place.where(like), np.asarray(params[name])
+        if got.shape != (expected := place.published_shape(ours)):
+            raise ValueError(f"{name} has shape {got.shape}, expected {expected}")
+        got = got.T if place.transposed else got.reshape(ours.shape)
+        values.append(jnp.asarray(got, ours.dtype))
+    return eqx.tree_at(lambda v: [p.where(v) for p in places.values()], like, values)
+
+
+def _alike(params: Mapping[str, Any], size: int, knobs: dict[str, Any]) -> VDM:
+    """Return a model of ours of the size and kind that the parameters are of."""
     start = (
         "score_model/conv_in/bias",
         "score_model/conv_in/kernel",
@@ -143,28 +164,9 @@ def from_published(
         "attend_everywhere": any("/down.attn_" in name for name in params),
     }
     key = jax.random.key(0)
-
-    def build() -> VDM:
-        net = UNet(channels, **told, **knobs, key=key)
-        learned = "gamma/w" not in params
-        return _vdm(net, PublishedNet(key=key) if learned else LearnedLinear(), size)
-
-    like = eqx.filter_eval_shape(build)
-    places = dict(_places(like))
-    missing, unknown = sorted(set(places) - set(params)), sorted(set(params) - set(places))
-    if missing or unknown:
-        raise ValueError(
-            f"published parameters that are missing: {', '.join(missing) or 'none'}; "
-            f"unknown ones: {', '.join(unknown) or 'none'}"
-        )
-    values = []
-    for name, place in places.items():
-        ours, got = place.where(like), np.asarray(params[name])
-        if got.shape != (expected := place.published_shape(ours)):
-            raise ValueError(f"{name} has shape {got.shape}, expected {expected}")
-        got = got.T if place.transposed else got.reshape(ours.shape)
-        values.append(jnp.asarray(got, ours.dtype))
-    return eqx.tree_at(lambda v: [p.where(v) for p in places.values()], like, values)
+    net = UNet(channels, **told, **knobs, key=key)
+    schedule = LearnedLinear() if "gamma/w" in params else PublishedNet(key=key)
+    return _vdm(net, schedule, size)
 
 
 def to_published(vdm: VDM) -> dict[str, Float[np.ndarray, "..."]]:
