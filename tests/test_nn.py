@@ -1,16 +1,19 @@
-"""Networks: shapes, silent before training, told of γ; features and convolutions by hand."""
+"""Networks: shapes, silent before training, told of γ; all by hand, and lowered for others."""
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
+import optax
 import pytest
-from oracles import EPS, close, over, perturbed
+from jax import export
+from oracles import EPS, agrees, close, over, perturbed
 from scipy import signal, special
 
 import vdmlite as vdm
+from vdmlite import VDM, LearnedLinear, LevelDecoder, NetDenoiser, evaluation
 from vdmlite.nn import MLP, Conv, ConvNet, UNet, fourier_features, sinusoids
-from vdmlite.nn.unet import Attention, GroupNorm
+from vdmlite.nn.unet import Attention, GroupNorm, ResBlock
 
 KEY = jax.random.key(3)
 NETS = {  # the shape of z, the shape of the output, a network from one to the other
@@ -102,14 +105,24 @@ def test_conv_is_the_direct_convolution(size):
 
 # The U-Net, against its definition in NumPy and float64
 
-
+SMALL = {"width": 8, "depth": 1, "exponents": (0, 1)}
 UNETS = {
-    "with all": lambda: UNet(2, width=8, depth=1, exponents=(0, 1), key=KEY),
-    "without attention": lambda: UNet(
-        2, width=8, depth=2, attention=False, exponents=(0, 1), key=KEY
-    ),
-    "without features": lambda: UNet(1, width=8, depth=1, exponents=(), key=KEY),
+    "with all": lambda: UNet(2, **SMALL, dropout=0.2, key=KEY),
+    "with attention everywhere": lambda: UNet(2, **SMALL, attend_everywhere=True, key=KEY),
+    "without attention": lambda: UNet(2, **{**SMALL, "depth": 2}, attention=False, key=KEY),
+    "without features": lambda: UNet(1, width=12, depth=1, groups=2, exponents=(), key=KEY),
 }
+
+
+def awake(make, seed=0, scale=0.3):
+    """A network with noise for all its weights, which nothing had to be compiled for."""
+    rng = np.random.default_rng(seed)
+
+    def fill(a):
+        shaped = isinstance(a, jax.ShapeDtypeStruct)
+        return jnp.asarray(scale * rng.normal(size=a.shape), a.dtype) if shaped else a
+
+    return jax.tree.map(fill, eqx.filter_eval_shape(make))
 
 
 def f64(a):
@@ -156,63 +169,118 @@ def block_by_hand(block, h, level):
     return inner + (h if block.skip is None else conv_by_hand(block.skip, h))
 
 
-def unet_by_hand(net, z, gamma):
+def stage_by_hand(stage, h, level):
+    h = block_by_hand(stage.block, h, level)
+    return h if stage.attention is None else attention_by_hand(stage.attention, h)
+
+
+def unet_by_hand(net, z, gamma, flag):
     """VDM's network, step by step as its authors' program takes them."""
     half = len(net.norm.scale) // 2
     angles = 1000 * (gamma + 13.3) / 18.3 * 10.0 ** (-4 * np.arange(half) / (half - 1))
-    level = np.concatenate([np.sin(angles), np.cos(angles)])
+    level = np.concatenate([np.sin(angles), np.cos(angles), [flag]])
     for linear in net.tell:
         level = silu(f64(linear.weight) @ level + f64(linear.bias))
     phases = [2 * np.pi * 2.0**n * z[..., c] for c in range(z.shape[-1]) for n in net.exponents]
     waves = [wave(phase)[..., None] for wave in (np.sin, np.cos) for phase in phases]
     h = conv_by_hand(net.entry, np.concatenate([z, *waves], -1))
     skips = [h]
-    for block in net.down:
-        h = block_by_hand(block, h, level)
+    for stage in net.down:
+        h = stage_by_hand(stage, h, level)
         skips.append(h)
-    h = block_by_hand(net.middle[0], h, level)
-    if net.middle[1] is not None:
-        h = attention_by_hand(net.middle[1], h)
-    h = block_by_hand(net.middle[2], h, level)
-    for block, skip in zip(net.up, skips[::-1], strict=True):
-        h = block_by_hand(block, np.concatenate([h, skip], -1), level)
+    for stage in net.middle:
+        h = stage_by_hand(stage, h, level)
+    for stage, skip in zip(net.up, skips[::-1], strict=True):
+        h = stage_by_hand(stage, np.concatenate([h, skip], -1), level)
     return conv_by_hand(net.exit, silu(norm_by_hand(net.norm, h))) + z
 
 
 @over(UNETS)
 def test_a_unet_is_its_definition(make):
-    net, gamma = perturbed(make(), key=KEY), -3.7
-    z = jax.random.normal(KEY, (4, 6, net.exit.bias.size))
-    expected = unet_by_hand(net, f64(z), gamma)
+    net, gamma, flag = awake(make), -3.7, 1.0
+    z = some(4, 6, net.exit.bias.size)
+    expected = unet_by_hand(net, f64(z), gamma, flag)
     # Of its angles, the largest is 1000 (γ + 13.3)/18.3 = 525. JAX's attention takes its
     # softmax in single precision, whatever it is given.
-    eps = EPS if net.middle[1] is None else float(jnp.finfo(jnp.float32).eps)
+    attends = net.middle[0].attention is not None
+    eps = float(jnp.finfo(jnp.float32).eps) if attends else EPS
     scale = 1000 * eps * np.abs(expected).max()
-    np.testing.assert_allclose(eqx.filter_jit(net)(z, gamma), expected, rtol=0, atol=scale)
+    got = eqx.filter_jit(net)(z, gamma, flag)
+    np.testing.assert_allclose(got, expected, rtol=0, atol=scale)
+
+
+def some(*shape):
+    """Noise of a shape, always the same."""
+    return jnp.asarray(np.random.default_rng(1).normal(size=shape), jnp.result_type(float))
+
+
+@pytest.fixture(scope="module")
+def fresh():
+    """A U-Net as it is before training, with attention everywhere."""
+    return eqx.filter_jit(UNet)(3, width=32, depth=1, attend_everywhere=True, key=KEY)
+
+
+def test_a_unet_says_z_at_first(fresh):
+    z = some(4, 4, 3)
+    for gamma, flag in ((-12.0, 0.0), (3.0, 1.0)):
+        assert np.array_equal(eqx.filter_jit(fresh)(z, gamma, flag), z)
+
+
+def test_at_first_each_stage_of_a_unet_says_what_it_was_given(fresh):
+    """Blocks are silent, of γ and flag too, and so is attention."""
+    h = some(4, 4, 64)
+    for stage in (*fresh.down, *fresh.middle, *fresh.up):
+        given = h[..., : stage.block.norm_1.scale.size]
+        skip = stage.block.skip
+        expected = given if skip is None else skip(given)
+        assert np.array_equal(stage(given, fresh.level(0.3, 1.0)), expected)
+
+
+def test_the_first_weights_of_a_unet_have_the_spread_of_the_published_ones(fresh):
+    """Variance 1 over the number of inputs, cut at two standard deviations; biases are 0.
+
+    A normal number cut there has a standard deviation of 0.8796, and a kurtosis of 2.37.
+    """
+    drawn = 0
+    for path, a in jax.tree_util.tree_leaves_with_path(eqx.filter(fresh, eqx.is_array)):
+        name, values = jax.tree_util.keystr(path), f64(a)
+        if name.endswith(".scale"):
+            assert np.all(values == 1)
+        elif name.endswith("bias") or "told" in name or not values.any():
+            assert not values.any()
+            assert not name.endswith("weight") or "told" in name
+        else:
+            inputs = a.shape[-1] if a.ndim == 2 else np.prod(a.shape[:-1])
+            error = np.sqrt(1.37 / a.size)
+            assert abs(inputs * np.mean(values**2) - 1) < 5 * error, name
+            assert np.abs(values).max() < 2.0001 / 0.8796 / np.sqrt(inputs), name
+            assert np.abs(values).max() > 1.9 / 0.8796 / np.sqrt(inputs), name
+            drawn += 1
+    # An entry, two layers for γ, a first convolution in each of 5 blocks, two skips, and
+    # query, key and value of 4 attentions.
+    assert drawn == 1 + 2 + 5 + 2 + 3 * 4
 
 
 @over(UNETS)
-def test_a_unet_says_z_at_first_then_sees_all_it_is_given(make):
-    net = make()
-    z, gammas = jax.random.normal(KEY, (4, 4, net.exit.bias.size)), jnp.array([-12.0, -11.5, 3])
-    for guess in look(net, z, gammas)[0]:
-        assert np.array_equal(guess, z)
-    (base, near, far), slope = look(perturbed(net, key=KEY), z, gammas)
+def test_a_unet_sees_all_it_is_given_once_awake(make):
+    net = awake(make)
+    z, gammas = some(4, 4, net.exit.bias.size), jnp.array([-12.0, -11.5, 3])
+    (base, near, far), slope = look(net, z, gammas)
     assert np.abs(far - base).max() > 1e-2  # not γ-blind
     assert np.abs(near - base).max() > 1e-2  # nor at the clean end
     assert np.all(np.abs(slope) > 1e-4)  # nor blind to any part of z
+    flagged = eqx.filter_jit(net)(z, gammas[0], 1.0)
+    assert np.abs(flagged - base).max() > 1e-2  # nor to the flag
 
 
 def test_every_weight_of_a_unet_has_a_gradient_once_awake():
     """But an attention's key bias: the same for all positions, it cancels in the softmax."""
-    net = perturbed(UNETS["with all"](), key=KEY)
-    z = jax.random.normal(KEY, (4, 4, 2))
-    grads = eqx.filter_jit(eqx.filter_grad(lambda n: jnp.sum(n(z, -3.7) ** 2)))(net)
-    attention = net.middle[1]
-    assert attention is not None
+    net, z = awake(UNETS["with attention everywhere"]), some(4, 4, 2)
+    grads = eqx.filter_jit(eqx.filter_grad(lambda n: jnp.sum(n(z, -3.7, 1.0) ** 2)))(net)
     paths = jax.tree_util.tree_leaves_with_path(grads)
     dead = {jax.tree_util.keystr(path) for path, g in paths if np.abs(g).max() < 1e-4}
-    assert dead == {".middle[1].key.bias"}
+    stages = ("down[0]", "middle[0]", "up[0]", "up[1]")
+    assert dead == {f".{stage}.attention.key.bias" for stage in stages}
 
 
 @pytest.mark.parametrize("groups", [1, 2, 3])
@@ -248,29 +316,247 @@ def test_attention_is_its_definition():
 
 
 @pytest.mark.parametrize(
-    ("width", "depth", "attention"), [(128, 32, True), (64, 4, False), (8, 1, True)]
+    ("width", "depth", "knobs"),
+    [
+        (64, 4, {"attention": False}),
+        (8, 1, {}),
+        (8, 2, {"attend_everywhere": True}),
+    ],
 )
-def test_a_unet_has_as_many_weights_as_the_published_one(width, depth, attention):
-    """But for those that tell it of augmentation: 4 · width in the first layer of `tell`."""
-    c = width
-    net = eqx.filter_eval_shape(UNet, 3, width=c, depth=depth, attention=attention, key=KEY)
+def test_a_unet_has_as_many_weights_as_the_published_one(width, depth, knobs):
+    c, everywhere = width, knobs.get("attend_everywhere", False)
+    net = eqx.filter_eval_shape(UNet, 3, width=c, depth=depth, **knobs, key=KEY)
+    attention = 4 * c**2 + 6 * c
     published = {
         "entry": (15 * 9) * c + c,  # of z, and a sine and a cosine of two frequencies
-        "tell": (4 * c**2 + 8 * c) + (16 * c**2 + 4 * c),
-        "down": depth * (22 * c**2 + 6 * c),
-        "middle": 2 * (22 * c**2 + 6 * c) + attention * (4 * c**2 + 6 * c),
-        "up": (depth + 1) * (33 * c**2 + 9 * c),
-        "head": 29 * c + 3,
+        "tell": (4 * c * (c + 1) + 4 * c) + (16 * c**2 + 4 * c),  # of γ, and the flag
+        "down": depth * (22 * c**2 + 6 * c + everywhere * attention),
+        "middle": 2 * (22 * c**2 + 6 * c) + knobs.get("attention", True) * attention,
+        "up": (depth + 1) * (33 * c**2 + 9 * c + everywhere * attention),
+        "norm": 2 * c,
+        "exit": 27 * c + 3,
     }
-    ours = {name: count(getattr(net, name)) for name in published if name != "head"}
-    ours["head"] = count((net.norm, net.exit))
-    assert ours == {**published, "tell": published["tell"] - 4 * c}
-    assert count(net) == sum(published.values()) - 4 * c
-    if width == 128:  # the CIFAR-10 model, two weights of which are its schedule's
-        schedule = count(vdm.LearnedLinear())
-        assert sum(published.values()) + schedule == 30_578_181
-        assert count(net) + schedule == 30_578_181 - 512
+    assert {name: count(getattr(net, name)) for name in published} == published
+    assert count(net) == sum(published.values())
 
 
 def count(tree) -> int:
     return sum(a.size for a in jax.tree.leaves(tree) if hasattr(a, "size"))
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"width": 6}, "multiple of 4 channels, got 6"),
+        ({"width": 0}, "multiple of 4 channels, got 0"),
+        ({"width": 8, "groups": 8}, "8 groups of 8 channels"),
+        ({"width": 8, "dropout": 1.0}, "share of the activations.* got 1.0"),
+        ({"width": 8, "dropout": -0.1}, "got -0.1"),
+    ],
+)
+def test_a_unet_that_makes_no_sense_is_refused(knobs, message):
+    with pytest.raises(ValueError, match=message):
+        eqx.filter_eval_shape(UNet, 3, depth=1, **knobs, key=KEY)
+
+
+# Dropout
+
+
+def test_dropout_is_at_work_where_there_is_a_key_and_nowhere_else():
+    with_it, without = (
+        awake(lambda p=p: UNet(2, **SMALL, attention=False, dropout=p, key=KEY))
+        for p in (0.2, 0)
+    )
+    z, run = some(4, 4, 2), eqx.filter_jit(lambda net, z, key: net(z, -3.7, key=key))
+    expected = run(without, z, None)
+    assert np.array_equal(run(without, z, KEY), expected)
+    assert np.array_equal(run(with_it, z, None), expected)
+    assert np.array_equal(run(eqx.nn.inference_mode(with_it), z, KEY), expected)
+    dropped = [run(with_it, z, key) for key in jax.random.split(KEY)]
+    assert np.abs(dropped[0] - expected).max() > 1e-2
+    assert np.abs(dropped[0] - dropped[1]).max() > 1e-2
+
+
+def test_dropout_keeps_the_mean_of_a_block_and_drops_the_share_it_says():
+    """What comes after it is linear: out = conv₂(mask · a/(1 − p)), of variance p/(1 − p) Σ (k a)²."""
+    p = 0.3
+    block = awake(lambda: ResBlock(8, 8, groups=2, told=4, dropout=p, key=KEY))
+    h, level = some(3, 3, 8), some(4)
+    keys = jax.random.split(KEY, 4000)
+    out = eqx.filter_jit(jax.vmap(lambda key: block(h, level, key=key)))(keys)
+    mean = f64(block(h, level))
+    agrees(out, mean)
+    inner = conv_by_hand(block.conv_1, silu(norm_by_hand(block.norm_1, f64(h))))
+    inner = silu(norm_by_hand(block.norm_2, inner + f64(block.told.weight) @ f64(level)))
+    squared = eqx.tree_at(
+        lambda c: (c.kernel, c.bias), block.conv_2, (block.conv_2.kernel**2, 0.0)
+    )
+    agrees((f64(out) - mean) ** 2, p / (1 - p) * conv_by_hand(squared, inner**2))
+
+
+# What changes the cost alone
+
+EVERYWHERE = {"width": 8, "depth": 2, "attend_everywhere": True, "dropout": 0.2}
+Z, GAMMA = some(4, 4, 3), -3.7
+
+
+def value_and_gradient(net):
+    """Of a sum of squares, with dropout, under a key that is always the same."""
+    value = eqx.filter_value_and_grad(lambda n: jnp.sum(n(Z, GAMMA, 1.0, key=KEY) ** 2))
+    return eqx.filter_jit(value)(net)
+
+
+@pytest.fixture(scope="module")
+def plain():
+    net = awake(lambda: UNet(3, **EVERYWHERE, key=KEY))
+    return net, *value_and_gradient(net)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "backend"),
+    [
+        ({"remat": True}, "cpu"),
+        ({"scan": True}, "cpu"),  # where the loop is unrolled
+        ({"scan": True, "remat": True}, "gpu"),
+    ],
+)
+def test_scan_and_remat_change_neither_value_nor_gradient(plain, knobs, backend, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: backend)
+    net = awake(lambda: UNet(3, **EVERYWHERE, **knobs, key=KEY))
+    value, gradient = value_and_gradient(net)
+    _, expected, gradients = plain
+    eps = float(jnp.finfo(jnp.float32).eps)  # that of attention's softmax, in any precision
+    np.testing.assert_allclose(value, expected, rtol=100 * eps)
+    size = max(np.abs(g).max() for g in jax.tree.leaves(gradients))
+    for got, want in zip(*map(jax.tree.leaves, (gradient, gradients)), strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=100 * eps * size)
+
+
+def test_scan_is_the_same_without_a_key(plain, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+    net = awake(lambda: UNet(3, **EVERYWHERE, scan=True, key=KEY))
+    got, expected = (eqx.filter_jit(n)(Z, GAMMA) for n in (net, plain[0]))
+    np.testing.assert_allclose(got, expected, rtol=0, atol=1e-5 * np.abs(expected).max())
+
+
+def test_scan_has_fewer_convolutions_to_compile_and_remat_more_to_run(monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: "gpu")
+
+    def convolutions(depth: int, **knobs) -> int:
+        net = awake(lambda: UNet(3, width=8, depth=depth, **knobs, key=KEY))
+        weights, rest = eqx.partition(net, eqx.is_array)
+        value = jax.grad(lambda w: jnp.sum(eqx.combine(w, rest)(Z, GAMMA)))
+        return str(jax.make_jaxpr(value)(weights)).count("conv_general_dilated[")
+
+    assert convolutions(3) > convolutions(2)
+    assert convolutions(3, scan=True) == convolutions(2, scan=True) < convolutions(2)
+    assert convolutions(2, remat=True) > convolutions(2)
+
+
+# Half precision
+
+
+def halves(**knobs) -> tuple[UNet, UNet]:
+    """The same weights in two networks, of which the second multiplies in bfloat16."""
+    one, two = (
+        awake(lambda half=half: UNet(3, **knobs, half=half, key=KEY)) for half in (False, True)
+    )
+    return one, two
+
+
+def test_half_precision_is_that_of_the_stages_alone():
+    _, net = halves(**EVERYWHERE)
+    assert not net.entry.half
+    assert not net.exit.half
+    for stage in (*net.down, *net.middle, *net.up):
+        block, attention = stage.block, stage.attention
+        convs = [block.conv_1, block.conv_2, *([] if block.skip is None else [block.skip])]
+        if attention is not None:
+            convs += [attention.query, attention.key, attention.value, attention.exit]
+        assert all(conv.half for conv in convs)
+
+
+def test_half_precision_changes_little_and_the_types_of_nothing(plain):
+    _, net = halves(**EVERYWHERE)
+    _, expected, gradients = plain
+    value, gradient = value_and_gradient(net)
+    assert value.dtype == expected.dtype == jnp.result_type(float)
+    for a in jax.tree.leaves((gradient, eqx.filter(net, eqx.is_array))):
+        assert a.dtype == jnp.result_type(float)
+    # A bfloat16 is off by up to 1/256 of itself, at random, layer by layer.
+    got, want = (eqx.filter_jit(n)(Z, GAMMA) - Z for n in (net, plain[0]))
+    off = np.linalg.norm(got - want) / np.linalg.norm(want)
+    print("HALF", off)
+    assert 1e-4 < off < 0.05
+    flat, right = (
+        np.concatenate([np.ravel(a) for a in jax.tree.leaves(g)]) for g in (gradient, gradients)
+    )
+    print("HALFG", np.linalg.norm(flat - right) / np.linalg.norm(right))
+    assert 1e-4 < np.linalg.norm(flat - right) / np.linalg.norm(right) < 0.1
+
+
+def test_half_precision_sees_inside_a_grey_level():
+    """Two images an eighth of a level apart: the same in bfloat16, but not for the network."""
+    rng = np.random.default_rng(2)
+    z = jnp.asarray(rng.integers(128, 256, (4, 4, 3)) / 256, Z.dtype)
+    near = z + 2 / 256 / 8
+    assert np.array_equal(near.astype(jnp.bfloat16).astype(Z.dtype), z)
+    full, half = (
+        np.subtract(*(eqx.filter_jit(net)(a, -13.0) for a in (near, z)))
+        for net in halves(width=8, depth=1, attention=False)
+    )
+    print("GREY", np.linalg.norm(half - full) / np.linalg.norm(full), np.linalg.norm(full))
+    assert np.linalg.norm(full) > 100 * np.linalg.norm(near - z)
+    assert np.linalg.norm(half - full) < 0.05 * np.linalg.norm(full)
+
+
+# Other machines: all that runs on one is lowered for it here, though it can't be run
+
+
+def model() -> VDM:
+    """All knobs turned, as on a large machine."""
+    knobs = {"dropout": 0.1, "half": True, "remat": True, "scan": True}
+    net = UNet(3, width=8, depth=2, attend_everywhere=True, **knobs, key=KEY)
+    return VDM(LearnedLinear(), NetDenoiser(net), LevelDecoder(256), (8, 8, 3))
+
+
+def call_net(model, data, key):
+    return model.denoiser.net(jnp.zeros((8, 8, 3)), -3.7, data[0, 0, 0, 0], key=key)
+
+
+def call_step(model, data, key):
+    optimiser = optax.adamw(2e-4)
+    state = vdm.init(model, optimiser)
+    return vdm.train_step(optimiser, state, data, data[:, 0, 0, 0], key=key)
+
+
+def call_sampler(model, data, key):
+    del data
+    return vdm.sample(model, 3, key=key)
+
+
+def call_evaluation(model, data, key):
+    times = jnp.linspace(0, 1, len(data))
+    return evaluation._draws(model, data, times, jnp.arange(len(data)), None, key)
+
+
+@pytest.mark.parametrize("platform", ["cuda", "tpu"])
+@pytest.mark.parametrize("call", [call_net, call_step, call_sampler, call_evaluation])
+def test_all_that_runs_is_lowered_for_other_machines(call, platform, monkeypatch):
+    monkeypatch.setattr(jax, "default_backend", lambda: platform)  # a loop stays a loop
+    weights, rest = eqx.partition(
+        eqx.filter_eval_shape(model), lambda a: isinstance(a, jax.ShapeDtypeStruct)
+    )
+
+    def run(weights, data, key):
+        out = call(eqx.combine(weights, rest), data, jax.random.wrap_key_data(key))
+        return eqx.filter(out, eqx.is_array)
+
+    data = jax.ShapeDtypeStruct((2, 8, 8, 3), jnp.uint8)
+    key = jax.eval_shape(jax.random.key_data, KEY)
+    lowered = export.export(jax.jit(run), platforms=[platform])(weights, data, key)
+    assert lowered.platforms == (platform,)
+    text = lowered.mlir_module()
+    assert "stablehlo.convolution" in text
+    assert "bf16" in text
+    assert "stablehlo.while" in text

@@ -46,7 +46,7 @@ def update_function(settings: Settings, where: Any) -> Callable[..., tuple[Train
     """
     optimiser = settings.optimiser()
 
-    def gradient(vdm: VDM, batch: Batch, part: int, key: jax.Array) -> tuple[VLB, VDM]:
+    def gradient(vdm: VDM, batch: Batch, part: jax.Array, key: jax.Array) -> tuple[VLB, VDM]:
         data_key, noise_key = jax.random.split(jax.random.fold_in(key, part))
         images, flags = batch.pool[batch.rows[part]], None
         if settings.augment:
@@ -59,8 +59,17 @@ def update_function(settings: Settings, where: Any) -> Callable[..., tuple[Train
     def update(given: tuple[Batch, Any], state: TrainState) -> tuple[TrainState, Report]:
         batch, number = given
         key = jax.random.fold_in(jax.random.key(settings.seed), state.step)
-        parts = [gradient(state.vdm, batch, k, key) for k in range(settings.accumulate)]
-        terms, grads = jax.tree.map(lambda *a: sum(a) / len(a), *parts)
+
+        def add(total: Any, part: jax.Array) -> tuple[Any, None]:
+            return jax.tree.map(jnp.add, total, gradient(state.vdm, batch, part, key)), None
+
+        total, _ = jax.lax.scan(
+            add,
+            gradient(state.vdm, batch, jnp.zeros((), int), key),
+            jnp.arange(1, settings.accumulate),
+            unroll=jax.default_backend() == "cpu" or 1,  # convolutions are slow in its loops
+        )
+        terms, grads = jax.tree.map(lambda a: a / settings.accumulate, total)
         norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(grads)))
         sound = jnp.isfinite(terms.loss) & jnp.isfinite(norm) & (state.step == number)
         new = apply_gradient(optimiser, state, grads, decay=settings.ema)

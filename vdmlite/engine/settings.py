@@ -54,7 +54,7 @@ class Settings:
                 raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
         if self.batch_size % self.accumulate:
             raise ValueError(
-                f"a batch of {self.batch_size} can't be divided into {self.accumulate} equal parts"
+                f"a batch of {self.batch_size} doesn't fall into {self.accumulate} equal parts"
             )
         if not 0 <= self.ema < 1:
             raise ValueError(f"ema is a share, at least 0 and below 1, got {self.ema}")
