@@ -67,6 +67,16 @@ def shardings(tree: Any, mesh: Mesh, *, fsdp: bool = False) -> Any:
     return jax.tree.map(lambda a: of(a) if isinstance(a, kinds) else None, tree)
 
 
+def laid_out(like: Any, where: Any) -> Any:
+    """Return a tree of shapes that know their shardings as well."""
+
+    def with_sharding(a: Any, sharding: NamedSharding) -> jax.ShapeDtypeStruct:
+        return jax.ShapeDtypeStruct(a.shape, a.dtype, sharding=sharding)
+
+    shapes, rest = eqx.partition(like, lambda a: isinstance(a, jax.ShapeDtypeStruct))
+    return eqx.combine(jax.tree.map(with_sharding, shapes, where), rest)
+
+
 def place(tree: Any, where: Any) -> Any:
     """Put arrays that every process has whole onto the devices, each as its sharding says."""
 

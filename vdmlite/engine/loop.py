@@ -135,7 +135,7 @@ def run(
             if due[1]:
                 save(settings, folder, state)
             if look is not None and (step % pace.look == 0 or step == settings.steps):
-                average = devices.collect(state.average)
+                average = jax.tree.map(_on_one, devices.collect(state.average))
                 log.note(step, partial(look, average, folder, step))
             if stopping and step < settings.steps:
                 log.say(f"asked to stop: saved at update {step}, to go on from there")
@@ -151,7 +151,8 @@ def save(
 
     All processes call it, the first one writes and gets the path.
     """
-    whole = devices.collect(state)
+    # One process has all there is to save, and no copy is needed.
+    whole = state if jax.process_count() == 1 else devices.collect(state)
     if jax.process_index() != 0:
         return None
     meta = {"settings": dataclasses.asdict(settings), "step": int(whole.step)}
@@ -196,7 +197,8 @@ def _begin(
     folder.mkdir(parents=True, exist_ok=True)
     like = eqx.filter_eval_shape(start_state, settings)
     where = devices.shardings(eqx.filter(like, _is_shape), mesh, fsdp=fsdp)
-    return devices.place(_newest(settings, folder, like) or start_state(settings), where), where
+    state = _newest(settings, folder, devices.laid_out(like, where))
+    return state or devices.place(start_state(settings), where), where
 
 
 def _newest(settings: Settings, folder: Path, like: TrainState) -> TrainState | None:
@@ -236,6 +238,11 @@ def _unsound(
         f"the gradient {float(report.gradient_norm)}. The state before it is in {path}; it saw "
         f"images {rows} of the training set"
     )
+
+
+def _on_one(leaf: Any) -> Any:
+    """Put an array on this process's first device."""
+    return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
 
 
 def _is_shape(leaf: Any) -> bool:

@@ -1,0 +1,493 @@
+"""CIFAR-10 and small ImageNet: images that can't be shipped, and aren't taken on trust.
+
+CIFAR-10 is fetched by an explicit command, decoded once, and checked whenever it is loaded.
+ImageNet comes from files you have; what is checked is which of its two downsamplings it is.
+"""
+
+import hashlib
+import io
+import json
+import math
+import os
+import re
+import shutil
+import struct
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from enum import Enum
+from functools import partial
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import numpy as np
+from jaxtyping import Integer, UInt8
+from tqdm import tqdm
+
+from ..data import Images, patches
+from .download import DownloadError, check_space, download, matches
+
+Pixels = UInt8[np.ndarray, "n size size 3"]
+Labels = Integer[np.ndarray, " n"]
+Place = str | os.PathLike | None
+
+
+class Remote(NamedTuple):
+    """A file of the net, and what it must be."""
+
+    url: str
+    size: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """The last part of its address."""
+        return self.url.rsplit("/", 1)[1]
+
+
+class Split(NamedTuple):
+    """What is known beforehand about the training or the test images of CIFAR-10."""
+
+    name: str
+    parquet: Remote
+    bins: tuple[str, ...]
+    """Toronto's files of them."""
+    per_class: int
+    sha256: str
+    """Of the pixels, in the order of the parquet file."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(images, 32, 32, 3)."""
+        return (10 * self.per_class, 32, 32, 3)
+
+    @property
+    def bin_size(self) -> int:
+        """Bytes of each of Toronto's files."""
+        return self.shape[0] // len(self.bins) * 3073
+
+
+_HUGGING_FACE = (
+    "https://huggingface.co/datasets/uoft-cs/cifar10/resolve/"
+    "0b2714987fa478483af9968de7c934580d0bb9a2/plain_text/"
+)
+CIFAR10 = (
+    Split(
+        "train",
+        Remote(
+            _HUGGING_FACE + "train-00000-of-00001.parquet",
+            119705255,
+            "8428b53a88a11ac374111006708df51469e315a22ac6d66470afd9c78d2ae883",
+        ),
+        tuple(f"data_batch_{i}.bin" for i in range(1, 6)),
+        5000,
+        "c5b8e1d062f7373a5bc758689b1b9c2a7caf093109b95ceb98cecaf2bd266807",
+    ),
+    Split(
+        "test",
+        Remote(
+            _HUGGING_FACE + "test-00000-of-00001.parquet",
+            23940850,
+            "841389e6f2d64f28bf17310e430aebac20ec3ba611a3c5e231dc93c645ce84de",
+        ),
+        ("test_batch.bin",),
+        1000,
+        "f9b1e2130bab680db56eb06d886f7f1ad0f1183907ceff4659d1735c890f5b04",
+    ),
+)
+TORONTO = Remote(
+    "https://www.cs.toronto.edu/~kriz/cifar-10-binary.tar.gz",
+    170052171,
+    "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+)
+_UNPACKED = "cifar-10-batches-bin"
+_COMMAND = "python -m vdmlite download cifar10"
+_PICKLED = re.compile(
+    r"cifar-10-python\.tar\.gz|cifar-10-batches-py|((train_)?data|test)_batch(_\d+)?|val_data"
+)
+_DAMAGE = (
+    *(OSError, ValueError, LookupError, TypeError, SyntaxError, EOFError),
+    *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError),
+)
+"""What readers raise at a file that isn't what it should be."""
+
+
+def folder() -> Path:
+    """Return where data lives: VDMLITE_DATA if that is set, else ~/.cache/vdmlite."""
+    return Path(os.environ.get("VDMLITE_DATA") or "~/.cache/vdmlite").expanduser()
+
+
+def cifar10(folder: Place = None) -> Images:
+    """Return CIFAR-10 as it was fetched: 32×32×3, 256 levels, 50,000 to train, 10,000 to test.
+
+    From Krizhevsky 2009. The bytes are first held against the SHA-256 of what was decoded.
+
+    Raises:
+        FileNotFoundError: it isn't there yet; the message says how to get it.
+        ValueError: what is there is damaged.
+    """
+    return _load_cifar10(_place(folder))[0]
+
+
+def cifar10_or_patches(folder: Place = None) -> tuple[Images, str]:
+    """Return CIFAR-10 if it was fetched, else the patches, and a sentence that says which.
+
+    Raises:
+        ValueError: as `cifar10` does.
+    """
+    where = _place(folder)
+    try:
+        images, source = _load_cifar10(where)
+    except FileNotFoundError:
+        return patches(), (
+            f"There is no CIFAR-10 in {where}, so these are the patches of vdmlite.data, and "
+            f"numbers on them aren't comparable with CIFAR-10's. To fetch it: {_COMMAND}"
+        )
+    return images, f"This is CIFAR-10, from {source}."
+
+
+def _load_cifar10(where: Path) -> tuple[Images, str]:
+    """Return CIFAR-10 and where it came from."""
+    *arrays, note = _files(where)
+    if not all(path.exists() for path in (*arrays, note)):
+        raise FileNotFoundError(
+            f"there is no CIFAR-10 in {where}. To fetch it: {_COMMAND}; from files you have: "
+            f"{_COMMAND} --source PATH. Until then the lessons use vdmlite.data.patches()."
+        )
+    with _reading(note):
+        known = json.loads(note.read_text("utf-8"))
+        source, hashes = known["source"], [known[split.name]["sha256"] for split in CIFAR10]
+    loaded = []
+    for path, split, sha256 in zip(arrays, CIFAR10, hashes, strict=True):
+        with _reading(path):
+            images = np.load(path, allow_pickle=False)
+        if (images.shape, images.dtype) != (split.shape, np.uint8) or _sha(images) != sha256:
+            raise ValueError(f"{path} is not as it was decoded; to fetch it again: {_COMMAND}")
+        loaded.append(images)
+    train, test = loaded
+    return Images(train, test, 256), source
+
+
+def fetch_cifar10(folder: Place = None, *, source: Place = None) -> tuple[Path, Path]:
+    """Download CIFAR-10 unless it is there, decode it, and return its two `.npy` files.
+
+    It comes from Hugging Face, else from Toronto, which is slow. With a `source` nothing is
+    downloaded: that is Toronto's `cifar-10-binary.tar.gz`, or a folder with it, with what it
+    unpacks to, or with Hugging Face's two parquet files. The pixels of the latter must have
+    the known SHA-256. Toronto's may come in another order, so its archive must have its own;
+    and from anywhere, each class must have its number of images.
+
+    Raises:
+        DownloadError: neither place gives it, or there is no room for it.
+        FileNotFoundError: there is no such source.
+        ImportError: parquet files are to be read, and pyarrow isn't installed.
+        ValueError: the source isn't CIFAR-10, or not in a form that is safe to read.
+    """
+    where = _place(folder)
+    *arrays, note = _files(where)
+    train, test = arrays
+    if source is None:
+        with suppress(FileNotFoundError, ValueError):
+            cifar10(where)
+            return train, test
+    where.mkdir(parents=True, exist_ok=True)
+    check_space(where, sum(math.prod(split.shape) for split in CIFAR10), "CIFAR-10")
+    downloads = where / "cifar10-downloads"
+    form, place = _download(downloads) if source is None else _recognise(Path(source))
+    known: dict[str, Any] = {"source": form.title}
+    for path, split in zip(arrays, CIFAR10, strict=True):
+        images, counts = _decode(form, place, split)
+        known[split.name] = {"sha256": _sha(images), "labels": counts}
+        _write(path, partial(np.save, arr=images))
+    _write(note, lambda file: file.write(json.dumps(known, indent=1).encode()))
+    if source is None:
+        shutil.rmtree(downloads)
+    return train, test
+
+
+class _Form(NamedTuple):
+    """A form in which CIFAR-10 is given away."""
+
+    title: str
+    read: Callable[[Path, Split], Iterator[tuple[Pixels, Labels]]]
+    in_order: bool
+    """Whether its images come in the order whose SHA-256 is known."""
+
+
+def _download(to: Path) -> tuple[_Form, Path]:
+    _pyarrow_parquet()  # better missed now than after the download
+    try:
+        for split in CIFAR10:
+            _fetch(split.parquet, to)
+        return _PARQUET, to
+    except DownloadError as error:
+        print(f"{error}\nTrying Toronto, which may take an hour; if stopped, it goes on later.")
+    return _ARCHIVE, _fetch(TORONTO, to)
+
+
+def _fetch(remote: Remote, to: Path) -> Path:
+    return download([remote.url], to / remote.name, size=remote.size, sha256=remote.sha256)
+
+
+def _recognise(source: Path) -> tuple[_Form, Path]:
+    """Find out in which form CIFAR-10 is here."""
+    if not source.exists():
+        raise FileNotFoundError(f"there is no {source}")
+    for place in (source, source / "plain_text", source / _UNPACKED):
+        if all((place / split.parquet.name).is_file() for split in CIFAR10):
+            return _PARQUET, place
+        if all((place / name).is_file() for split in CIFAR10 for name in split.bins):
+            return _BINS, place
+    archive = source / TORONTO.name if source.is_dir() else source
+    if matches(archive, TORONTO.size, TORONTO.sha256):
+        return _ARCHIVE, archive
+    _refuse_pickles(source, f"{TORONTO.name} or the parquet files")
+    raise ValueError(
+        f"{source} is neither {TORONTO.name} of SHA-256 {TORONTO.sha256}, nor a folder with "
+        f"it, with the .bin files in it, or with "
+        f"{' and '.join(split.parquet.name for split in CIFAR10)}"
+    )
+
+
+def _decode(form: _Form, place: Path, split: Split) -> tuple[Pixels, list[int]]:
+    """Return the images and how many there are of each class, both checked."""
+    labels = [np.zeros(0, int)]
+
+    def blocks() -> Iterator[Pixels]:
+        for pixels, block_labels in form.read(place, split):
+            labels.append(block_labels)
+            yield pixels
+
+    with _reading(f"the {split.name} images of {form.title}"):
+        images, found = _gather(blocks(), split.shape)
+        counts = [int(np.sum(np.concatenate(labels) == k)) for k in range(10)]
+        if found != len(images) or counts != [split.per_class] * 10:
+            raise ValueError(
+                f"{found:,} images, {counts} of each class; expected {len(images):,}, "
+                f"{split.per_class:,} of each"
+            )
+        if form.in_order and _sha(images) != split.sha256:
+            raise ValueError(f"SHA-256 of pixels {_sha(images)}, expected {split.sha256}")
+    return images, counts
+
+
+def _gather(blocks: Iterable[Pixels], shape: tuple[int, int, int, int]) -> tuple[Pixels, int]:
+    """Return blocks in one array, allocated once, and how many images there were."""
+    images, found = np.zeros(shape, np.uint8), 0
+    for block in blocks:
+        room = images[found : found + len(block)]
+        room[:] = block[: len(room)]
+        found += len(block)
+    return images, found
+
+
+def _pyarrow_parquet() -> Any:
+    try:
+        from pyarrow import parquet
+    except ImportError as error:
+        message = 'parquet files are read by pyarrow: pip install "vdmlite[data]"'
+        raise ImportError(message) from error
+    return parquet
+
+
+def _from_parquet(place: Path, split: Split) -> Iterator[tuple[Pixels, Labels]]:
+    with _pyarrow_parquet().ParquetFile(place / split.parquet.name) as file:
+        for batch in file.iter_batches(1000, columns=["img", "label"]):
+            pixels = [_png(image["bytes"], 32) for image in batch["img"].to_pylist()]
+            yield np.stack(pixels), np.asarray(batch["label"])
+
+
+def _from_bins(place: Path, split: Split) -> Iterator[tuple[Pixels, Labels]]:
+    for name in split.bins:
+        with (place / name).open("rb") as file:
+            yield _records(file.read(split.bin_size + 1), name, split)
+
+
+def _from_archive(path: Path, split: Split) -> Iterator[tuple[Pixels, Labels]]:
+    """Read the members of exactly these names; nothing is unpacked onto the disk."""
+    with tarfile.open(path, "r:gz") as archive:
+        for name in split.bins:
+            file = archive.extractfile(f"{_UNPACKED}/{name}")
+            if file is None:
+                raise ValueError(f"{name} is no file")
+            yield _records(file.read(split.bin_size + 1), name, split)
+
+
+_PARQUET = _Form("Hugging Face's parquet files", _from_parquet, in_order=True)
+_ARCHIVE = _Form("Toronto's archive", _from_archive, in_order=False)
+_BINS = _Form(
+    "unpacked .bin files, whose labels alone were checked", _from_bins, in_order=False
+)
+
+
+def _records(content: bytes, name: str, split: Split) -> tuple[Pixels, Labels]:
+    """Read Toronto's records: a byte of label, then 1024 each of red, green and blue."""
+    if len(content) != split.bin_size:
+        found = "more" if len(content) > split.bin_size else f"{len(content):,}"
+        raise ValueError(f"{name} has {found} bytes, expected {split.bin_size:,}")
+    rows = np.frombuffer(content, np.uint8).reshape(-1, 3073)
+    return _channels_last(rows[:, 1:], 32), rows[:, 0]
+
+
+def _channels_last(rows: UInt8[np.ndarray, "n pixels"], size: int) -> Pixels:
+    return rows.reshape(-1, 3, size, size).transpose(0, 2, 3, 1)
+
+
+def _png(content: bytes, size: int) -> UInt8[np.ndarray, "size size 3"]:
+    from PIL import Image
+
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
+        pixels = np.asarray(image)
+    if pixels.shape != (size, size, 3):
+        raise ValueError(f"an image of shape {pixels.shape}, expected {(size, size, 3)}")
+    return pixels
+
+
+class Variant(Enum):
+    """The two downsamplings of ImageNet, known by how many images they have."""
+
+    VAN_DEN_OORD = (1_281_149, 49_999)
+    """Of van den Oord et al. 2016, that of the paper's table; no official host has it now."""
+    CHRABASZCZ = (1_281_167, 50_000)
+    """Of Chrabaszcz et al. 2017, at image-net.org. Its bits/dim are about 0.26 lower."""
+
+    def __init__(self, train: int, valid: int):
+        self.train, self.valid = train, valid
+
+
+def imagenet(path: str | os.PathLike, size: int, *, variant: Variant) -> Images:
+    """Return ImageNet at 32×32 or 64×64 from files you have; the validation half is `test`.
+
+    In the folder `path` may be, of either variant and here for 32,
+
+    * `train_32x32.npy` and `valid_32x32.npy`, uint8 of shape (n, 32, 32, 3), which stay on
+      disk and are read as they are used;
+    * `train_32x32/` and `valid_32x32/` with PNG files, taken in the order of their names;
+    * `train_data_batch_1.npz` … `train_data_batch_10.npz` and `val_data.npz`, or those in
+      `Imagenet32_train_npz/` and `Imagenet32_val_npz/`, as image-net.org has them.
+
+    Only the counts, shapes and types are checked: no SHA-256 of the pixels is known.
+
+    Raises:
+        FileNotFoundError: none of these are there.
+        ValueError: another size, the other variant, or files that can't be read.
+    """
+    if size not in (32, 64):
+        raise ValueError(f"size must be 32 or 64, got {size}")
+    where = Path(path)
+    # The small half comes first: it tells the variants apart, before the long reading.
+    test = _half(where, "valid", (variant.valid, size, size, 3), variant)
+    train = _half(where, "train", (variant.train, size, size, 3), variant)
+    return Images(train, test, 256)
+
+
+def _half(where: Path, half: str, shape: tuple[int, int, int, int], variant: Variant) -> Pixels:
+    """Return the training or the validation images, in whichever form they are here."""
+    size = shape[1]
+    pngs = where / f"{half}_{size}x{size}"
+    array, batches = pngs.with_suffix(".npy"), _npz_files(where, half, size)
+    if array.is_file():
+        with _reading(array):
+            images = np.load(array, mmap_mode="r", allow_pickle=False)
+            if images.shape[1:] != shape[1:] or images.dtype != np.uint8:
+                raise ValueError(f"{images.dtype}{images.shape}, expected uint8{shape}")
+        _check_count(array, len(images), half, shape[0], variant)
+    elif pngs.is_dir():
+        files = sorted(pngs.glob("*.png"))
+        _check_count(pngs, len(files), half, shape[0], variant)
+        images, _ = _gather(_from_pngs(files, size), shape)
+    elif batches:
+        images, found = _gather(_from_npz(batches, size), shape)
+        _check_count(batches[0].parent, found, half, shape[0], variant)
+    else:
+        _refuse_pickles(where, f"the npz files of the {half} images")
+        raise FileNotFoundError(
+            f"{where} has no {array.name}, no folder {pngs.name}, and not all .npz files of "
+            f"the {half} images of size {size}"
+        )
+    return images
+
+
+def _check_count(at: Path, found: int, half: str, expected: int, variant: Variant) -> None:
+    if found != expected:
+        raise ValueError(
+            f"{at} holds {found:,} {half} images, but {variant.name} has {expected:,}. The "
+            "paper's table is on VAN_DEN_OORD (1,281,149 train, 49,999 valid); bits/dim on "
+            "CHRABASZCZ (1,281,167 and 50,000) are about 0.26 lower, so numbers on one can't "
+            "be compared with numbers on the other."
+        )
+
+
+def _npz_files(where: Path, half: str, size: int) -> list[Path]:
+    """Return the batches of image-net.org, or nothing if one is missing."""
+    names = {
+        "train": [f"train_data_batch_{i}.npz" for i in range(1, 11)],
+        "valid": ["val_data.npz"],
+    }[half]
+    for place in (where / f"Imagenet{size}_{names[0].split('_')[0]}_npz", where):
+        if all((place / name).is_file() for name in names):
+            return [place / name for name in names]
+    return []
+
+
+def _from_npz(files: list[Path], size: int) -> Iterator[Pixels]:
+    for file in files:
+        with _reading(file):
+            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
+                rows = content["data"]
+            if rows.dtype != np.uint8 or rows.shape[1:] != (3 * size**2,):
+                raise ValueError(f"{rows.dtype}{rows.shape}, expected uint8(n, {3 * size**2})")
+        yield _channels_last(rows, size)
+
+
+def _from_pngs(files: list[Path], size: int) -> Iterator[Pixels]:
+    for file in tqdm(files, unit=" images", ncols=80, disable=None):
+        with _reading(file):
+            image = _png(file.read_bytes(), size)
+        yield image[None]
+
+
+@contextmanager
+def _reading(what: Path | str) -> Iterator[None]:
+    """Say of which file it is that something is wrong."""
+    try:
+        yield
+    except _DAMAGE as error:
+        raise ValueError(f"{what} can't be used: {error}") from error
+
+
+def _refuse_pickles(source: Path, instead: str) -> None:
+    found = sorted(source.iterdir()) if source.is_dir() else [source]
+    if names := [path.name for path in found if _PICKLED.fullmatch(path.name)]:
+        raise ValueError(
+            f"{source}: {names[0]} is made of pickles, and loading a pickle runs whatever is "
+            f"in it, so vdmlite never does. Use {instead}."
+        )
+
+
+def _place(given: Place) -> Path:
+    return folder() if given is None else Path(given)
+
+
+def _files(where: Path) -> tuple[Path, Path, Path]:
+    """Name the training images, the test images, and the note of what they are."""
+    return where / "cifar10-train.npy", where / "cifar10-test.npy", where / "cifar10.json"
+
+
+def _sha(images: Pixels) -> str:
+    return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
+
+
+def _write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
+    """Write a file whole or not at all."""
+    part = path.with_name(path.name + ".partial")
+    try:
+        with part.open("wb") as file:
+            write(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(part, path)
+    finally:
+        part.unlink(missing_ok=True)
