@@ -48,7 +48,7 @@ def main(words: Sequence[str] | None = None) -> int:
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
     try:
         asked.do(asked)
-    except (ValueError, TypeError, FileNotFoundError, ImportError, DownloadError) as error:
+    except (ValueError, OSError, ImportError, DownloadError) as error:
         print(f"vdmlite: {error}", file=sys.stderr)
         return 2
     except FloatingPointError as error:

@@ -65,8 +65,15 @@ class Settings:
             )
 
     def model(self, *, key: Key) -> VDM:
-        """Return the model before training."""
-        return MODELS[self.recipe](key=key, **self.knobs)
+        """Return the model before training.
+
+        Raises:
+            ValueError: the recipe has no such knobs, or one has a value that can't be.
+        """
+        try:
+            return MODELS[self.recipe](key=key, **self.knobs)
+        except TypeError as error:
+            raise ValueError(f"{self.recipe} does not take {self.knobs}: {error}") from error
 
     def optimiser(self) -> optax.GradientTransformation:
         """Return AdamW as the published program has it: β = (0.9, 0.99), ε = 1e-8."""
