@@ -36,8 +36,19 @@ SCHEDULES = {
 }
 """What `evaluate --invariance` puts a model under, between its own ends."""
 
-_KNOBS = ("width", "depth", "groups", "dropout")
-_SWITCHES = ("attention", "attend_everywhere", "half", "remat", "scan")
+_KNOBS = {
+    "width": "channels of every block",
+    "depth": "blocks to the middle, and one more back",
+    "groups": "of channels that are normalised together",
+    "dropout": "share of the activations that is dropped in each block",
+}
+_SWITCHES = {
+    "attention": "in the middle (slow on a CPU)",
+    "attend_everywhere": "after every block too",
+    "half": "multiply in bfloat16: for GPUs from A100 on, and TPUs",
+    "remat": "compute activations twice, to store few: a third more time, far less memory",
+    "scan": "compile one block for all: for GPUs and TPUs",
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -143,9 +154,13 @@ def _about(settings: Settings) -> str:
     def count(tree: Any) -> int:
         return sum(a.size for a in jax.tree.leaves(tree) if hasattr(a, "size"))
 
+    weights, positions = count(vdm), vdm.shape[0] * vdm.shape[1]
+    kernels = sum(a.size for a in jax.tree.leaves(vdm) if getattr(a, "ndim", 0) == 4)
     lines = [
         f"{settings.recipe}: images of {' × '.join(map(str, vdm.shape))}, "
-        f"{count(vdm):,} weights ({count(vdm.schedule):,} in the schedule)"
+        f"{weights:,} weights ({count(vdm.schedule):,} in the schedule)",
+        f"  about {6e-9 * kernels * positions:.3g} GFLOP an image and update; weights, their "
+        f"average and Adam's moments take {16e-6 * weights:,.0f} MB",
     ]
     for field in dataclasses.fields(settings):
         if field.name != "recipe":
@@ -231,31 +246,38 @@ def _add_train(jobs: Any) -> None:
     settings = job.add_argument_group("settings (default: the recipe's; see `info RECIPE`)")
     kinds = {int: int, float: float, str: str}
     for field in dataclasses.fields(Settings):
-        flag = "--" + field.name.replace("_", "-")
+        flag, words = "--" + field.name.replace("_", "-"), field.metadata.get("help")
+        name = None if field.name == "data" else "N"
         if field.type is bool:
-            settings.add_argument(flag, action=argparse.BooleanOptionalAction)
+            settings.add_argument(flag, action=argparse.BooleanOptionalAction, help=words)
         elif field.type in kinds and field.name != "recipe":
             known = DATA if field.name == "data" else None
-            settings.add_argument(flag, type=kinds[field.type], choices=known)
+            settings.add_argument(
+                flag, type=kinds[field.type], choices=known, metavar=name, help=words
+            )
     net = job.add_argument_group("the network (see vdmlite.nn.UNet)")
-    for name in _KNOBS:
-        net.add_argument(f"--{name}", type=float if name == "dropout" else int)
-    for name in _SWITCHES:
-        net.add_argument("--" + name.replace("_", "-"), action=argparse.BooleanOptionalAction)
+    for name, words in _KNOBS.items():
+        kind = float if name == "dropout" else int
+        net.add_argument(f"--{name}", type=kind, metavar="N", help=words)
+    for name, words in _SWITCHES.items():
+        flag = "--" + name.replace("_", "-")
+        net.add_argument(flag, action=argparse.BooleanOptionalAction, help=words)
     pace = job.add_argument_group("pace, in updates")
-    pace.add_argument("--log-every", type=int, default=50)
-    pace.add_argument("--save-every", type=int, default=1000)
-    pace.add_argument(
-        "--look-every", type=int, default=5000, help="figures, test loss; 0: never"
-    )
+    for name, default, words in (
+        ("log", 50, "a line for the log"),
+        ("save", 1000, "a checkpoint; the newest three are kept"),
+        ("look", 5000, "figures, and the bound on test images; 0 for never"),
+    ):
+        words = f"{words} (default: {default})"
+        pace.add_argument(f"--{name}-every", type=int, default=default, metavar="N", help=words)
     many = job.add_argument_group("devices")
     many.add_argument(
         "--fsdp", action="store_true", help="divide the weights over them as well"
     )
     many.add_argument("--distributed", action="store_true", help="join a cluster JAX knows")
-    many.add_argument("--coordinator", metavar="HOST:PORT")
-    many.add_argument("--processes", type=int)
-    many.add_argument("--process", type=int)
+    many.add_argument("--coordinator", metavar="HOST:PORT", help="the first machine")
+    many.add_argument("--processes", type=int, metavar="N", help="of the run, in all")
+    many.add_argument("--process", type=int, metavar="I", help="which this one is, from 0")
     _add_folder(job)
     job.set_defaults(do=_train)
 
@@ -270,9 +292,9 @@ def _add_evaluate(jobs: Any) -> None:
     job.add_argument("--draws", type=int, default=8, help="passes over the images")
     job.add_argument("--times", type=int, default=1, help="times for each image and pass")
     job.add_argument("--limit", type=int, help="only so many images")
-    job.add_argument("--batch-size", type=int, default=128)
+    job.add_argument("--batch-size", type=int, default=128, help="changes no number")
     job.add_argument("--data", choices=DATA, help="other images than it was trained on")
-    job.add_argument("--seed", type=int, default=0)
+    job.add_argument("--seed", type=int, default=0, help="of the times and the noise")
     _add_folder(job)
     job.set_defaults(do=_evaluate)
 
@@ -281,7 +303,7 @@ def _add_sample(jobs: Any) -> None:
     job = jobs.add_parser("sample", help="draw images")
     job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
     job.add_argument("--steps", type=int, default=250, help="reverse steps")
-    job.add_argument("--count", type=int, default=16)
-    job.add_argument("--seed", type=int, default=0)
-    job.add_argument("--out", type=Path, default=Path("samples.png"))
+    job.add_argument("--count", type=int, default=16, help="images (default: 16)")
+    job.add_argument("--seed", type=int, default=0, help="another one, other images")
+    job.add_argument("--out", type=Path, default=Path("samples.png"), help="a PNG file")
     job.set_defaults(do=_sample)

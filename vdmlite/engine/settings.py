@@ -12,33 +12,33 @@ from .._types import Key
 from . import published
 
 
+def _field(default: Any, words: str) -> Any:
+    """Return a field that says what it is, here and in `--help`."""
+    return dataclasses.field(default=default, metadata={"help": words})
+
+
 @dataclasses.dataclass(frozen=True)
 class Settings:
     """One run. The defaults are those of the published program, where it has them."""
 
-    recipe: str
-    """The model, one of `MODELS`."""
-    data: str
-    """What it learns, one of `DATA`."""
-    steps: int
-    """Updates of the weights, in all."""
-    batch_size: int = 128
-    """Images an update, over all devices."""
-    learning_rate: float = 2e-4
-    warmup: int = 100
-    """Updates over which the rate rises from 0."""
-    cooldown: bool = False
-    """Whether the rate then falls to 0 as a cosine; the published runs keep it."""
-    weight_decay: float = 0.01
-    """Of all kernels and norms' scales; of no bias, and not of the schedule."""
-    ema: float = 0.9999
-    """What the average of the weights keeps of itself each update, in the long run."""
-    augment: bool = False
-    """Flips and quarter turns, of which the network is told."""
-    accumulate: int = 1
-    """Parts in which a batch is worked off, to save memory."""
-    seed: int = 1
-    """Of the first weights, the batches and the noise."""
+    recipe: str = _field(dataclasses.MISSING, "the model, one of MODELS")
+    data: str = _field(dataclasses.MISSING, "the images it learns, one of DATA")
+    steps: int = _field(dataclasses.MISSING, "updates of the weights, in all")
+    batch_size: int = _field(128, "images an update, over all devices")
+    learning_rate: float = _field(2e-4, "of AdamW")
+    warmup: int = _field(100, "updates over which the rate rises from 0")
+    cooldown: bool = _field(
+        False, "let the rate fall to 0 as a cosine; the published runs keep it"
+    )
+    weight_decay: float = _field(
+        0.01, "of kernels and norms' scales; not of biases, nor of the schedule"
+    )
+    ema: float = _field(
+        0.9999, "what the average of the weights keeps of itself an update, in the long run"
+    )
+    augment: bool = _field(False, "flips and quarter turns, of which the network is told")
+    accumulate: int = _field(1, "parts in which a batch is worked off, to save memory")
+    seed: int = _field(1, "of the first weights, the batches and the noise")
     knobs: dict[str, Any] = dataclasses.field(default_factory=dict)
     """What the recipe is given beside its defaults, such as {"width": 64}."""
 
