@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import jax
 import numpy as np
 
 from .. import (
+    AbstractSchedule,
     BetaLinear,
     Cosine,
     Evaluation,
@@ -19,22 +20,22 @@ from .. import (
     FlowMatching,
     Karras,
     bits_per_dim,
-    compare_schedules,
     data,
+    evaluate,
 )
 from . import datasets, devices, loop
 from .download import DownloadError
 from .figures import draw, look_at, save_figure, sheet
 from .settings import DATA, RECIPES, Settings
 
-SCHEDULES = {
-    "γ linear": FixedLinear,
-    "Karras": Karras,
-    "flow matching": FlowMatching,
+SCHEDULES: dict[str, Callable[[float, float], AbstractSchedule]] = {
+    "linear": FixedLinear,
+    "karras": Karras,
+    "flow": FlowMatching,
     "cosine": Cosine,
-    "β linear": BetaLinear,
+    "beta": BetaLinear,
 }
-"""What `evaluate --invariance` puts a model under, between its own ends."""
+"""What `evaluate` can put a model under, between the model's own ends of γ."""
 
 _KNOBS = {
     "width": "channels of every block",
@@ -54,9 +55,6 @@ _SWITCHES = {
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the words ask for; return 0, or 2 after saying what is wrong with them."""
     asked = _parser().parse_args(words)
-    cache = datasets.folder() / "compiled"
-    jax.config.update("jax_compilation_cache_dir", str(cache))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
     try:
         asked.do(asked)
     except (ValueError, OSError, ImportError, DownloadError) as error:
@@ -68,6 +66,13 @@ def main(words: Sequence[str] | None = None) -> int:
     return 0
 
 
+def _keep_what_is_compiled() -> None:
+    """Let later runs find what this one compiles; a CPU's code JAX itself mistrusts."""
+    if jax.default_backend() != "cpu":
+        jax.config.update("jax_compilation_cache_dir", str(datasets.folder() / "compiled"))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+
+
 def _download(asked: argparse.Namespace) -> None:
     train, test = datasets.fetch_cifar10(asked.folder, source=asked.source)
     print(f"CIFAR-10 is in {train} and {test}")
@@ -76,6 +81,7 @@ def _download(asked: argparse.Namespace) -> None:
 def _train(asked: argparse.Namespace) -> None:
     if asked.distributed or asked.coordinator:
         devices.start(asked.coordinator, asked.processes, asked.process)
+    _keep_what_is_compiled()
     settings = _overridden(RECIPES[asked.recipe], asked)
     images, folder = _images(settings.data, asked), asked.out or Path("runs") / asked.recipe
     if jax.process_index() == 0:
@@ -91,39 +97,56 @@ def _train(asked: argparse.Namespace) -> None:
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
+    _keep_what_is_compiled()
     vdm, settings = loop.load(asked.checkpoint)
     images = _images(asked.data or settings.data, asked).test[: asked.limit]
-    options: dict[str, Any] = {
-        "steps": asked.steps,
-        "draws": asked.draws,
-        "times": asked.times,
-        "batch_size": asked.batch_size,
-        "key": jax.random.key(asked.seed),
-    }
     ends = [float(vdm.schedule(t)) for t in (0.0, 1.0)]
-    schedules: dict[str, Any] = {"its own schedule": vdm.schedule}
-    if asked.invariance:
-        schedules |= {name: make(*ends) for name, make in SCHEDULES.items()}
-    found = compare_schedules(vdm, schedules, images, **options)
-    own = found["its own schedule"]
-    times = "T → ∞" if asked.steps is None else f"T = {asked.steps}"
-    print(f"{len(images)} test images ({asked.data or settings.data}), {times}, bits/dim")
-    for name in ("prior", "reconstruction", "diffusion"):
-        mean, error = (
-            float(bits_per_dim(getattr(a, name), vdm.shape)) for a in (own.mean, own.error)
+    others = {name: make(*ends) for name, make in SCHEDULES.items()}
+    first = asked.schedule or "own"
+    schedules: dict[str, AbstractSchedule] = {"own": vdm.schedule, **others}
+    names = [first, *(others if asked.invariance else [])]
+    if asked.keep is not None:
+        asked.keep.mkdir(parents=True, exist_ok=True)
+    found = {
+        name: evaluate(
+            vdm.under(schedules[name]),
+            images,
+            steps=asked.steps,
+            draws=asked.draws,
+            times=asked.times,
+            batch_size=asked.batch_size,
+            file=asked.keep and asked.keep / f"{name}.npz",
+            key=jax.random.key(asked.seed),
         )
-        print(f"  {name:<18}{mean:9.4f} ± {error:.4f}")
-    print(f"  {'together':<18}{_bound(own, vdm.shape)}")
+        for name in dict.fromkeys(names)
+    }
+    times = "T → ∞" if asked.steps is None else f"T = {asked.steps}"
+    print(f"{len(images)} test images ({asked.data or settings.data}), {times}, in bits/dim")
+    print(f"under its {first} schedule" if first == "own" else f"under the {first} schedule")
+    for name in ("prior", "reconstruction", "diffusion"):
+        both = getattr(found[first].mean, name), getattr(found[first].error, name)
+        mean, error = (float(bits_per_dim(a, vdm.shape)) for a in both)
+        print(f"  {name:<16}{mean:9.4f} ± {error:.4f}")
+    print(f"  {'together':<16}{_bound(found[first], vdm.shape)}")
     if asked.invariance:
-        print(f"\nThe same model under other schedules from γ = {ends[0]:.2f} to {ends[1]:.2f}")
-        print(f"  {'':<18}{'bits/dim':>18}{'to its own':>20}{'variance':>10}{'ratio':>8}")
-        unit = (float(np.prod(vdm.shape)) * np.log(2)) ** 2
-        for name, one in found.items():
-            gap, error = (float(bits_per_dim(a, vdm.shape)) for a in one.minus(own))
-            print(
-                f"  {name:<18}{_bound(one, vdm.shape):>18}{gap:>11.4f} ± {error:.4f}"
-                f"{one.variance / unit:>10.3g}{one.variance / own.variance:>8.2f}"
-            )
+        _print_invariance(found, first, vdm.shape, ends)
+
+
+def _print_invariance(
+    found: dict[str, Evaluation], first: str, shape: tuple[int, ...], ends: list[float]
+) -> None:
+    """Print the bound of each schedule, its paired difference to the first, its variance."""
+    unit = float(np.prod(shape)) * np.log(2)
+    print(
+        f"\nThe same model under several schedules, all from γ = {ends[0]:.2f} to {ends[1]:.2f}"
+    )
+    print(f"  {'':<10}{'bits/dim':>18}{f'less {first}':>20}{'variance':>11}{'ratio':>8}")
+    for name, one in found.items():
+        gap, error = (float(bits_per_dim(a, shape)) for a in one.minus(found[first]))
+        print(
+            f"  {name:<10}{_bound(one, shape):>18}{gap:>11.4f} ± {error:.4f}"
+            f"{one.variance / unit**2:>11.3g}{one.variance / found[first].variance:>8.2f}"
+        )
 
 
 def _bound(found: Evaluation, shape: tuple[int, ...]) -> str:
@@ -132,6 +155,7 @@ def _bound(found: Evaluation, shape: tuple[int, ...]) -> str:
 
 
 def _sample(asked: argparse.Namespace) -> None:
+    _keep_what_is_compiled()
     vdm, settings = loop.load(asked.checkpoint)
     drawn = draw(vdm, asked.count, steps=asked.steps, key=jax.random.key(asked.seed))
     levels = getattr(vdm.decoder, "levels", 256)
@@ -287,7 +311,15 @@ def _add_evaluate(jobs: Any) -> None:
     job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
     job.add_argument("--steps", type=int, help="T, the reverse steps (default: T → ∞)")
     job.add_argument(
-        "--invariance", action="store_true", help="under five other schedules as well"
+        "--schedule",
+        choices=list(SCHEDULES),
+        help="another than its own, between the same ends",
+    )
+    job.add_argument(
+        "--invariance", action="store_true", help="under all of these as well, in a table"
+    )
+    job.add_argument(
+        "--keep", type=Path, metavar="FOLDER", help="of draws, to go on from if interrupted"
     )
     job.add_argument("--draws", type=int, default=8, help="passes over the images")
     job.add_argument("--times", type=int, default=1, help="times for each image and pass")
