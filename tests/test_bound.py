@@ -261,6 +261,25 @@ def test_a_batch_is_its_examples_at_spread_times(key):
 
 
 @quick
+@pytest.mark.parametrize("steps", [None, 4])
+def test_a_batch_with_conditions_is_its_examples_each_with_its_own(steps, key):
+    def network(z, gamma, condition, *, key):
+        del key
+        return z * condition + gamma
+
+    model = VDM(FixedLinear(-4.0, 4.0), vdm.NetDenoiser(network), GaussianDecoder(), (2,))
+    data, conditions = jax.random.normal(key, (3, 2)), jnp.array([0.0, 1.0, -2.0])
+    batch = vdm.batch_vlb(model, data, conditions, steps=steps, key=key)
+    time_key, noise_key = jax.random.split(key)
+    times, keys = vdm.spread_times(3, key=time_key), jax.random.split(noise_key, 3)
+    for i in range(3):
+        told = model.given(conditions[i])
+        one = vdm.vlb(told, data[i], times[i], steps=steps, key=keys[i])
+        close(batch.diffusion[i], one.diffusion, ulps=256)
+        close(batch.reconstruction[i], one.reconstruction, ulps=256)
+
+
+@quick
 def test_bits_per_dim():
     close(vdm.bits_per_dim(jnp.array([np.log(2) * 12, 0.0]), (2, 3, 2)), [1.0, 0.0])
     close(vdm.bits_per_dim(jnp.asarray(3.0), (1,)), 3 / np.log(2))

@@ -132,6 +132,20 @@ def test_a_net_is_read_as_asked(entry, key):
     assert eqx.tree_equal(NetDenoiser(network)(z, 1.5), vdm.from_eps(jnp.sin(z), z, 1.5))
 
 
+@pytest.mark.parametrize("condition", [jnp.asarray(1.0), jnp.array([2, 0])])
+def test_a_net_is_told_the_condition_after_the_noise_level(condition, key):
+    seen = []
+
+    def network(*given, key):
+        seen.append((given, key))
+        return given[0]
+
+    z = jnp.array([0.3, -0.8])
+    guess = NetDenoiser(network, condition=condition)(z, 1.5, key=key)
+    assert eqx.tree_equal(guess, vdm.from_eps(z, z, 1.5))
+    assert seen == [((z, 1.5, condition), key)]
+
+
 @over(DENOISERS)
 def test_jit_vmap_and_the_definition(make):
     denoiser, gamma = make(), jnp.asarray(0.7)

@@ -236,6 +236,38 @@ def test_a_file_knows_how_a_network_is_read(key):
     assert one == evaluation._fingerprint((model(vdm.from_v), eqx.nn.MLP(2, 2, 8, 1, key=key)))
 
 
+# Dropout
+
+
+class Dropping(eqx.Module):
+    """A network with nothing but dropout, which works where there is a key."""
+
+    dropout: eqx.nn.Dropout
+
+    def __call__(self, z, gamma, *, key=None):
+        del gamma
+        return 0.5 * self.dropout(z, key=key)
+
+
+def test_nothing_is_dropped_where_a_model_is_measured(model, data, key):
+    """Where it is trained and its bound is drawn, though, half of z is."""
+
+    def with_dropout(rate: float) -> VDM:
+        denoiser = vdm.NetDenoiser(Dropping(eqx.nn.Dropout(rate)), vdm.from_eps)
+        return VDM(model.schedule, denoiser, model.decoder, model.shape)
+
+    drops, keeps = with_dropout(0.5), with_dropout(0.0)
+    options = {"draws": 2, "key": key}
+    bounds = [vdm.evaluate(m, data, **options) for m in (drops, keeps)]
+    assert eqx.tree_equal(*bounds)
+    curves = [vdm.error_curve(m, data, np.array([0.0, 2.0]), **options) for m in (drops, keeps)]
+    assert eqx.tree_equal(*curves)
+    many = vdm.compare_schedules(drops, {"same": drops.schedule}, data, **options)
+    assert eqx.tree_equal(many["same"], bounds[0])
+    drawn = [vdm.batch_vlb(m, jnp.asarray(data), key=key).diffusion for m in (drops, keeps)]
+    assert np.abs(drawn[0] - drawn[1]).max() > 0.1
+
+
 # The curve m(γ)
 
 

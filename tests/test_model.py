@@ -11,7 +11,15 @@ import numpy as np
 import pytest
 from oracles import SCHEDULES, agrees, close, gaussian, off_by, oracle_model, over
 
-from vdmlite import VDM, FixedLinear, GaussianDecoder, GaussianDenoiser, LevelDecoder, posterior
+from vdmlite import (
+    VDM,
+    FixedLinear,
+    GaussianDecoder,
+    GaussianDenoiser,
+    LevelDecoder,
+    NetDenoiser,
+    posterior,
+)
 
 X, Z = jnp.array([0.5, -0.2]), jnp.array([1.0, 0.3])
 
@@ -49,6 +57,29 @@ def test_under_another_schedule_all_else_is_kept(make):
     same = model.predict(Z, (float(schedule(0.3)) + 13.3) / 18.3)
     close(moved.predict(Z, 0.3).eps, same.eps, ulps=256)
     close(moved.prior.log_prob(Z), model.prior.log_prob(Z))
+
+
+def test_given_a_condition_the_denoiser_is_told_of_it_and_all_else_is_kept():
+    def network(z, gamma, condition=None, *, key):
+        del gamma, key
+        return z if condition is None else z * condition
+
+    model = VDM(FixedLinear(-4.0, 4.0), NetDenoiser(network), GaussianDecoder(), (2,))
+    label = jnp.array([3.0, -1.0])
+    told = model.given(label)
+    assert model.given(None) is model
+    close(told.predict(Z, 0.3).eps, Z * label)
+    close(model.predict(Z, 0.3).eps, Z)
+    mean = posterior(Z, told.predict(Z, 0.5).x, model.schedule(0.25), model.schedule(0.5)).mean
+    close(told.reverse(Z, 0.25, 0.5).mean, mean)
+    for name in ("schedule", "decoder", "shape"):
+        assert getattr(told, name) is getattr(model, name)
+    assert eqx.tree_equal(told.given(label + 1), model.given(label + 1))  # the last counts
+
+
+def test_a_denoiser_that_takes_no_condition_is_refused_one():
+    with pytest.raises(TypeError, match="condition"):
+        oracle_model(shape=(2,)).given(jnp.ones(()))
 
 
 def test_reverse_in_the_wrong_order_raises():

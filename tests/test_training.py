@@ -275,6 +275,81 @@ def test_with_steps_all_weights_descend_the_discrete_bound(key):
     np.testing.assert_allclose(terms.diffusion, expected, rtol=1024 * EPS)
 
 
+class Told(eqx.Module):
+    """A network of two weights, told of a condition."""
+
+    gain: jax.Array
+    shift: jax.Array
+
+    def __call__(self, z, gamma, condition, *, key=None):
+        del key
+        return jnp.tanh(self.gain * z + self.shift * condition + 0.1 * gamma)
+
+
+CONDITIONS = np.array([0, 1, 0, 1, 1, 3])
+
+
+def told(schedule) -> VDM:
+    net = Told(jnp.asarray(0.4), jnp.asarray(-0.7))
+    return VDM(schedule, NetDenoiser(net), LevelDecoder(5), (3,))
+
+
+@quick
+@pytest.mark.parametrize("steps", [None, 3])
+def test_with_conditions_the_gradient_is_the_mean_of_the_examples_own(steps, key):
+    model, data = told(LearnedLinear(-5.0, 4.0)), jnp.asarray(LEVELS)
+    gradient = eqx.filter_jit(vdm.training_gradient)
+    terms, got = gradient(model, data, CONDITIONS, steps=steps, key=key)
+    time_key, noise_key = jax.random.split(key)
+    times, keys = vdm.spread_times(6, key=time_key), jax.random.split(noise_key, 6)
+
+    @eqx.filter_jit
+    @eqx.filter_value_and_grad
+    def one(model, x, condition, t, key):
+        return vdm.vlb(model.given(condition), x, t, steps=steps, key=key).loss
+
+    each = [
+        one(model, *example)
+        for example in zip(data, jnp.asarray(CONDITIONS), times, keys, strict=True)
+    ]
+    np.testing.assert_allclose(terms.loss, [loss for loss, _ in each], rtol=1024 * EPS)
+    bits = 6 * 3 * np.log(2)  # the mean, in bits per dimension
+    same_gradient(got, jax.tree.map(lambda *g: sum(g) / bits, *[g for _, g in each]))
+    unlike, _ = gradient(model, data, CONDITIONS[::-1], steps=steps, key=key)
+    assert np.abs(unlike.diffusion / terms.diffusion - 1).max() > 1e-3
+
+
+@quick
+def test_a_step_hands_the_conditions_on(key):
+    model = told(FixedLinear(-5.0, 4.0))
+    state, optimiser = vdm.init(model, optax.sgd(1.0)), optax.sgd(1.0)
+    new, terms = vdm.train_step(optimiser, state, LEVELS, CONDITIONS, key=key)
+    step_key = jax.random.fold_in(key, 0)
+    gradient = eqx.filter_jit(vdm.training_gradient)
+    expected, grads = gradient(model, jnp.asarray(LEVELS), CONDITIONS, key=step_key)
+    close(terms.loss, expected.loss.mean(), ulps=256)
+    for got, old, g in zip(*map(arrays, (new.vdm, model, grads)), strict=True):
+        np.testing.assert_allclose(got, old - g, rtol=0, atol=1024 * EPS * np.abs(g).max())
+
+
+@quick
+@pytest.mark.parametrize(
+    ("step", "decay", "kept"),
+    [(0, 0.999, 0.1), (8, 0.999, 0.5), (10**6, 0.9, 0.9), (10**6, 0.9999, 0.9999)],
+)
+def test_a_gradient_is_applied_and_the_average_keeps_its_share(step, decay, kept):
+    """min(decay, (1 + n)/(10 + n)) of itself at step n."""
+    model = told(LearnedLinear(-5.0, 4.0))
+    optimiser = optax.sgd(0.5)
+    state = eqx.tree_at(lambda s: s.step, vdm.init(model, optimiser), jnp.asarray(step))
+    grads = jax.tree.map(jnp.ones_like, eqx.filter(model, eqx.is_inexact_array))
+    new = vdm.apply_gradient(optimiser, state, grads, decay=decay)
+    assert new.step == step + 1
+    for old, moved, average in zip(*map(arrays, (model, new.vdm, new.average)), strict=True):
+        close(moved, old - 0.5, scale=10)
+        close(average, old - 0.5 * (1 - kept), scale=10)
+
+
 def test_descending_finds_the_schedule_of_least_variance():
     """For data N(0, s² I) the best schedule is known: it draws γ with density p* ∝ √E[m²].
 

@@ -41,10 +41,16 @@ class VDM(eqx.Module):
     def given(self, condition: Num[Array, "*c"] | None) -> "VDM":
         """Return this model of the examples that have a condition, a label or a flag.
 
-        Its denoiser is a `NetDenoiser`; None leaves the model as it is.
+        None leaves the model as it is.
+
+        Raises:
+            TypeError: its denoiser takes no condition, as a `NetDenoiser` does.
         """
         if condition is None:
             return self
+        kind = type(self.denoiser)
+        if "condition" not in kind.__annotations__:
+            raise TypeError(f"a {kind.__name__} takes no condition; a NetDenoiser does")
         told: Any = dataclasses.replace(self.denoiser, condition=condition)
         return dataclasses.replace(self, denoiser=told)
 

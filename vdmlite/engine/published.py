@@ -153,8 +153,13 @@ def _alike(params: Mapping[str, Any], size: int, knobs: dict[str, Any]) -> VDM:
     )
     if missing := [name for name in start if name not in params]:
         raise ValueError(f"these are no published parameters: {', '.join(missing)} missing")
-    (width,), (channels,) = params[start[0]].shape, params[start[2]].shape
-    features = params[start[1]].shape[2]
+    shapes = [params[name].shape for name in start]
+    if [len(shape) for shape in shapes] != [1, 4, 1]:
+        raise ValueError(
+            f"{', '.join(start)} have shapes {', '.join(map(str, shapes))}, expected (width,), "
+            "(3, 3, features, width), (channels,)"
+        )
+    (width,), (_, _, features, _), (channels,) = shapes
     depth = sum(n.endswith("conv1/kernel") and "/down.block_" in n for n in params)
     told = {
         "width": width,
