@@ -56,8 +56,9 @@ def load(name: str) -> VDM:
     """
     if name not in MODELS:
         raise ValueError(f"there are {', '.join(MODELS)}, not {name!r}")
-    like = MODELS[name].recipe(key=jax.random.key(0))
-    half = eqx.tree_deserialise_leaves(WEIGHTS / f"{name}.eqx", _cast(like, jnp.float16))
+    recipe = MODELS[name].recipe
+    like = eqx.filter_eval_shape(lambda: _cast(recipe(key=jax.random.key(0)), jnp.float16))
+    half = eqx.tree_deserialise_leaves(WEIGHTS / f"{name}.eqx", like)
     return _cast(half, jnp.result_type(float))
 
 

@@ -5,14 +5,13 @@ batches it would have seen. A set that fits is on the devices as a whole, and on
 go there with each update. Of one that does not, each machine reads the rows its own devices
 need while they are still busy with the update before.
 
-`source` asks no more of a data set than its length, size, shape and `images[rows]`: a NumPy
-memory map will do, and so will a class around grain's `MapDataset`, which decodes in
-parallel.
+Beside arrays and NumPy's memory maps, `Rows` will do, which asks for no more than a shape and
+`images[rows]`: such as a class around grain's `MapDataset`, which decodes in parallel.
 """
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -24,7 +23,17 @@ from .._types import Key, Scalar
 from .devices import copied, divided, place
 
 ON_DEVICE = 2**30
-"""The largest data set, in bytes, that is put on the device as a whole."""
+"""The largest array of images, in bytes, that is put on the device as a whole."""
+
+
+@runtime_checkable
+class Rows(Protocol):
+    """Images that are read when an update needs them."""
+
+    shape: tuple[int, ...]
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, rows: Int[np.ndarray, " n"], /) -> np.ndarray: ...
 
 
 def rows_of(step: int, size: int, batch_size: int, *, seed: int) -> Int[np.ndarray, " batch"]:
@@ -54,7 +63,7 @@ class Batch(NamedTuple):
 
 
 def source(
-    images: Num[np.ndarray, " n h w c"],
+    images: Num[np.ndarray, " n h w c"] | Rows,
     batch_size: int,
     *,
     parts: int = 1,
@@ -73,7 +82,7 @@ def source(
             f"in {parts} parts)"
         )
     rows_of(0, len(images), batch_size, seed=seed)
-    whole = images.nbytes <= ON_DEVICE
+    whole = isinstance(images, np.ndarray) and images.nbytes <= ON_DEVICE
     pool = place(images, copied(mesh)) if whole else None
 
     def batch(step: int) -> Batch:

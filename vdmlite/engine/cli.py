@@ -79,8 +79,9 @@ def _download(asked: argparse.Namespace) -> None:
 
 
 def _train(asked: argparse.Namespace) -> None:
-    if asked.distributed or asked.coordinator:
-        devices.start(asked.coordinator, asked.processes, asked.process)
+    machines = asked.coordinator, asked.processes, asked.process
+    if asked.distributed or any(word is not None for word in machines):
+        devices.start(*machines)
     _keep_what_is_compiled()
     settings = _overridden(RECIPES[asked.recipe], asked)
     images, folder = _images(settings.data, asked), asked.out or Path("runs") / asked.recipe
@@ -166,8 +167,12 @@ def _sample(asked: argparse.Namespace) -> None:
 def _info(asked: argparse.Namespace) -> None:
     if asked.what in RECIPES:
         settings = RECIPES[asked.what]
-    else:
+    elif Path(asked.what).exists():
         _, settings = loop.load(asked.what)
+    else:
+        raise FileNotFoundError(
+            f"{asked.what} is no file or folder, nor a recipe, which are {', '.join(RECIPES)}"
+        )
     print(_about(settings))
 
 
@@ -232,6 +237,13 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
+def _count(word: str) -> int:
+    """Read a number that is at least 1, for argparse."""
+    if (number := int(word)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {number}")
+    return number
+
+
 def _add_folder(job: argparse.ArgumentParser) -> None:
     job.add_argument(
         "--folder",
@@ -287,13 +299,13 @@ def _add_train(jobs: Any) -> None:
         flag = "--" + name.replace("_", "-")
         net.add_argument(flag, action=argparse.BooleanOptionalAction, help=words)
     pace = job.add_argument_group("pace, in updates")
-    for name, default, words in (
-        ("log", 50, "a line for the log"),
-        ("save", 1000, "a checkpoint; the newest three are kept"),
-        ("look", 5000, "figures, and the bound on test images; 0 for never"),
+    for name, kind, default, words in (
+        ("log", _count, 50, "a line for the log"),
+        ("save", _count, 1000, "a checkpoint; the newest three are kept"),
+        ("look", int, 5000, "figures, and the bound on test images; 0 for never"),
     ):
-        words = f"{words} (default: {default})"
-        pace.add_argument(f"--{name}-every", type=int, default=default, metavar="N", help=words)
+        flag, words = f"--{name}-every", f"{words} (default: {default})"
+        pace.add_argument(flag, type=kind, default=default, metavar="N", help=words)
     many = job.add_argument_group("devices")
     many.add_argument(
         "--fsdp", action="store_true", help="divide the weights over them as well"
@@ -309,7 +321,7 @@ def _add_train(jobs: Any) -> None:
 def _add_evaluate(jobs: Any) -> None:
     job = jobs.add_parser("evaluate", help="the bound on the test images, with its error")
     job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
-    job.add_argument("--steps", type=int, help="T, the reverse steps (default: T → ∞)")
+    job.add_argument("--steps", type=_count, help="T, the reverse steps (default: T → ∞)")
     job.add_argument(
         "--schedule",
         choices=list(SCHEDULES),
@@ -321,10 +333,10 @@ def _add_evaluate(jobs: Any) -> None:
     job.add_argument(
         "--keep", type=Path, metavar="FOLDER", help="of draws, to go on from if interrupted"
     )
-    job.add_argument("--draws", type=int, default=8, help="passes over the images")
-    job.add_argument("--times", type=int, default=1, help="times for each image and pass")
-    job.add_argument("--limit", type=int, help="only so many images")
-    job.add_argument("--batch-size", type=int, default=128, help="changes no number")
+    job.add_argument("--draws", type=_count, default=8, help="passes over the images")
+    job.add_argument("--times", type=_count, default=1, help="times for each image and pass")
+    job.add_argument("--limit", type=_count, help="only so many images")
+    job.add_argument("--batch-size", type=_count, default=128, help="changes no number")
     job.add_argument("--data", choices=DATA, help="other images than it was trained on")
     job.add_argument("--seed", type=int, default=0, help="of the times and the noise")
     _add_folder(job)
@@ -334,8 +346,8 @@ def _add_evaluate(jobs: Any) -> None:
 def _add_sample(jobs: Any) -> None:
     job = jobs.add_parser("sample", help="draw images")
     job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
-    job.add_argument("--steps", type=int, default=250, help="reverse steps")
-    job.add_argument("--count", type=int, default=16, help="images (default: 16)")
+    job.add_argument("--steps", type=_count, default=250, help="reverse steps")
+    job.add_argument("--count", type=_count, default=16, help="images (default: 16)")
     job.add_argument("--seed", type=int, default=0, help="another one, other images")
     job.add_argument("--out", type=Path, default=Path("samples.png"), help="a PNG file")
     job.set_defaults(do=_sample)

@@ -111,3 +111,9 @@ def agree(asked: bool, *, now: bool) -> bool:
     if jax.process_count() == 1:
         return asked
     return now and bool(np.any(multihost_utils.process_allgather(np.asarray(asked))))
+
+
+def all_have(number: int) -> bool:
+    """Return whether all processes have the same number; all must call it."""
+    there = multihost_utils.process_allgather(np.asarray(number, np.int32))
+    return bool(np.all(there == number))

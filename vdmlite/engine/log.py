@@ -10,6 +10,7 @@ from typing import Any
 import equinox as eqx
 import jax
 import numpy as np
+from jaxtyping import Array, Bool
 from tqdm import tqdm
 
 from .._types import Scalar
@@ -22,7 +23,7 @@ class Report(eqx.Module):
 
     terms: VLB
     gradient_norm: Scalar
-    sound: Scalar
+    sound: Bool[Array, ""]
     """Whether all was finite, in this update and in every one before."""
 
 
@@ -61,17 +62,17 @@ class Log:
         if unsound:
             return False
         mean: Report = jax.tree.map(lambda *a: float(np.mean(a)), *reports)
+        loss = mean.terms.prior + mean.terms.reconstruction + mean.terms.diffusion
         speed = len(reports) * self.settings.batch_size / seconds
         self._append(
             step=step,
-            loss=float(np.mean([r.terms.loss for r in reports])),
+            loss=loss,
             prior=mean.terms.prior,
             reconstruction=mean.terms.reconstruction,
             diffusion=mean.terms.diffusion,
             gradient_norm=mean.gradient_norm,
             images_per_second=speed,
         )
-        loss = mean.terms.prior + mean.terms.reconstruction + mean.terms.diffusion
         words = f"{loss:.3f} bits/dim, {speed:.0f} images/s"
         self.bar.set_postfix_str(words, refresh=False)
         if self.bar.disable:

@@ -26,7 +26,7 @@ from .. import VDM, TrainState, apply_gradient, bits_per_dim, init, training_gra
 from ..bound import VLB
 from ..data import Images
 from . import checkpoint, devices
-from .batches import Batch, augment, source
+from .batches import Batch, augment, rows_of, source
 from .log import Log, Report
 from .settings import Settings
 
@@ -111,12 +111,15 @@ def run(
     saves and returns. With several processes, all call this; the first writes the files.
 
     Raises:
-        ValueError: the folder holds a run with other settings (the message names them), or
-            the devices can't divide the batches evenly.
+        ValueError: the folder holds a run with other settings (the message names them), the
+            devices can't divide the batches evenly, a pace is below 1, or not all processes
+            see the same checkpoint.
         FloatingPointError: an update was not finite; the message has its number, the rows of
             its images and the file that keeps the state before it.
         CheckpointError: there are checkpoints, and none is whole.
     """
+    if min(pace) < 1:
+        raise ValueError(f"a pace is in updates, at least 1 each, got {pace}")
     mesh = devices.mesh()
     size, parts, seed = settings.batch_size, settings.accumulate, settings.seed
     batches = source(images.train, size, parts=parts, mesh=mesh, seed=seed)
@@ -131,7 +134,7 @@ def run(
             stopping = devices.agree(asked.is_set(), now=step % pace.log == 0)
             due = [step % n == 0 or step == settings.steps or stopping for n in pace[:2]]
             if any(due) and not log.write(step):
-                raise FloatingPointError(_unsound(settings, folder, state, batches, log.last))
+                raise FloatingPointError(_unsound(settings, folder, state, log.last, images))
             if due[1]:
                 save(settings, folder, state)
             if look is not None and (step % pace.look == 0 or step == settings.steps):
@@ -198,7 +201,13 @@ def _begin(
     like = eqx.filter_eval_shape(start_state, settings)
     where = devices.shardings(eqx.filter(like, _is_shape), mesh, fsdp=fsdp)
     state = _newest(settings, folder, devices.laid_out(like, where))
-    return state or devices.place(start_state(settings), where), where
+    state = state or devices.place(start_state(settings), where)
+    if not devices.all_have(int(state.step)):
+        raise ValueError(
+            f"{folder} is at update {int(state.step)} here, and elsewhere on another machine: "
+            "the folder of a run must be one that all its machines see"
+        )
+    return state, where
 
 
 def _newest(settings: Settings, folder: Path, like: TrainState) -> TrainState | None:
@@ -209,10 +218,11 @@ def _newest(settings: Settings, folder: Path, like: TrainState) -> TrainState | 
     path, meta = found
     # As JSON has them, where a tuple is a list.
     asked = json.loads(json.dumps(dataclasses.asdict(settings)))
+    there = meta.get("settings", {})
     other = [
-        f"{name} {meta['settings'].get(name)!r}, not {value!r}"
+        f"{name} {there.get(name)!r}, not {value!r}"
         for name, value in asked.items()
-        if meta["settings"].get(name) != value and (name != "steps" or settings.cooldown)
+        if there.get(name) != value and (name != "steps" or settings.cooldown)
     ]
     if other:
         raise ValueError(
@@ -226,17 +236,17 @@ def _unsound(
     settings: Settings,
     folder: Path,
     state: TrainState,
-    batches: Callable[[int], Batch],
     report: Report,
+    images: Images,
 ) -> str:
     """Save what an update went wrong with, and say what it was."""
-    number = int(state.step)
-    path = save(settings, folder, state, f"unsound_{number:08d}.vdm")
-    rows = devices.collect(batches(number).rows).ravel().tolist()
+    number, name = int(state.step), f"unsound_{int(state.step):08d}.vdm"
+    save(settings, folder, state, name)
+    rows = rows_of(number, len(images.train), settings.batch_size, seed=settings.seed)
     return (
-        f"update {number} was not finite: loss {float(report.terms.loss)} bits/dim, norm of "
-        f"the gradient {float(report.gradient_norm)}. The state before it is in {path}; it saw "
-        f"images {rows} of the training set"
+        f"update {number} was not finite: loss {sum(jax.tree.leaves(report.terms))} bits/dim, "
+        f"norm of the gradient {report.gradient_norm}. The state before it is in "
+        f"{folder / name}; it saw images {rows.tolist()} of the training set"
     )
 
 

@@ -1,6 +1,7 @@
 """Settings: all that a run is made of. Checkpoints keep them, to rebuild the model."""
 
 import dataclasses
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -49,19 +50,12 @@ class Settings:
                 raise ValueError(
                     f"{name} must be one of {', '.join(known)}, got {getattr(self, name)!r}"
                 )
-        for name in ("steps", "batch_size", "accumulate"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} must be at least 1, got {getattr(self, name)}")
+        for name, (allowed, words) in _RANGES.items():
+            if not allowed(getattr(self, name)):
+                raise ValueError(f"{name} must be {words}, got {getattr(self, name)}")
         if self.batch_size % self.accumulate:
             raise ValueError(
                 f"a batch of {self.batch_size} doesn't fall into {self.accumulate} equal parts"
-            )
-        if not 0 <= self.ema < 1:
-            raise ValueError(f"ema is a share, at least 0 and below 1, got {self.ema}")
-        if self.learning_rate <= 0 or self.weight_decay < 0 or self.warmup < 0:
-            raise ValueError(
-                "a learning rate is positive, a decay and a warm-up not negative, got "
-                f"{self.learning_rate}, {self.weight_decay}, {self.warmup}"
             )
 
     def model(self, *, key: Key) -> VDM:
@@ -77,7 +71,9 @@ class Settings:
 
     def optimiser(self) -> optax.GradientTransformation:
         """Return AdamW as the published program has it: β = (0.9, 0.99), ε = 1e-8."""
-        rate = optax.linear_schedule(0.0, self.learning_rate, self.warmup)
+        rate = optax.constant_schedule(self.learning_rate)
+        if self.warmup:  # over no steps at all, Optax's line stays at its start
+            rate = optax.linear_schedule(0.0, self.learning_rate, self.warmup)
         if self.cooldown:
             rate = optax.warmup_cosine_decay_schedule(
                 0.0, self.learning_rate, min(self.warmup, self.steps - 1), self.steps
@@ -94,6 +90,17 @@ def _decayed(params: VDM) -> Any:
 
     return jax.tree_util.tree_map_with_path(mark, params)
 
+
+_RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
+    "steps": (lambda n: n >= 1, "at least 1"),
+    "batch_size": (lambda n: n >= 1, "at least 1"),
+    "accumulate": (lambda n: n >= 1, "at least 1"),
+    "warmup": (lambda n: n >= 0, "at least 0"),
+    "learning_rate": (lambda a: 0 < a < math.inf, "above 0 and finite"),
+    "weight_decay": (lambda a: 0 <= a < math.inf, "at least 0 and finite"),
+    "ema": (lambda a: 0 <= a < 1, "at least 0 and below 1"),
+    "seed": (lambda n: 0 <= n < 2**32, "at least 0 and below 2³²"),
+}
 
 MODELS: dict[str, Callable[..., VDM]] = {
     "digits": recipes.digits,

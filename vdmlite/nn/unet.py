@@ -13,13 +13,14 @@ from typing import Any
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float
+from jaxtyping import Array, ArrayLike, Float, Num
 
 from .._types import Key, ScalarLike
 from .conv import Conv
 from .fourier import fourier_features, sinusoids
 
 Image = Float[Array, "height width c"]
+Flag = Num[ArrayLike, ""]
 
 _kernel = jax.nn.initializers.lecun_normal()
 _weight = jax.nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
@@ -154,7 +155,7 @@ class UNet(eqx.Module):
     alone, whatever the schedule. A `dropout` works where a key is given.
 
     Three knobs change cost alone: `half` multiplies in bfloat16 inside the stages, never
-    at the entry, whose features magnify z by 804; `remat` stores only what stands between
+    before them, for the features magnify z by 804, and its rounding with it; `remat` stores only what stands between
     stages and computes the rest again on the way back; `scan` compiles one stage for all,
     which a GPU or TPU is thankful for. (On a CPU it is unrolled: convolutions there are slow
     in loops.)
@@ -195,7 +196,8 @@ class UNet(eqx.Module):
             raise ValueError(f"dropout is a share of the activations, 0 … 1, got {dropout}")
         self.exponents, self.gamma_range = tuple(exponents), gamma_range
         self.remat, self.scan = remat, scan
-        groups = min(32, width // 4) if groups is None else groups
+        if groups is None:
+            groups = max(n for n in range(1, min(32, width // 4) + 1) if width % n == 0)
         entry_key, exit_key, *keys = jax.random.split(key, 8 + 2 * depth)
         told = 4 * width
 
@@ -217,7 +219,7 @@ class UNet(eqx.Module):
         self.exit = _silent(Conv(width, channels, key=exit_key))
 
     def __call__(
-        self, z: Image, gamma: ScalarLike, flag: ScalarLike = 0.0, *, key: Key | None = None
+        self, z: Image, gamma: ScalarLike, flag: Flag = 0.0, *, key: Key | None = None
     ) -> Image:
         """Return ε̂. `flag` is 1 for an image that was augmented; the key is for dropout."""
         level = self.level(gamma, flag)
@@ -266,7 +268,7 @@ class UNet(eqx.Module):
         )
         return h, list(after)
 
-    def level(self, gamma: ScalarLike, flag: ScalarLike = 0.0) -> Float[Array, " told"]:
+    def level(self, gamma: ScalarLike, flag: Flag = 0.0) -> Float[Array, " told"]:
         """Return what all blocks are told: sinusoids of γ, and the flag, through two layers."""
         low, high = self.gamma_range
         half = self.norm.scale.size // 2
