@@ -158,6 +158,7 @@ def _bound(found: Evaluation, shape: tuple[int, ...]) -> str:
 def _sample(asked: argparse.Namespace) -> None:
     _keep_what_is_compiled()
     vdm, settings = loop.load(asked.checkpoint)
+    asked.out.parent.mkdir(parents=True, exist_ok=True)
     drawn = draw(vdm, asked.count, steps=asked.steps, key=jax.random.key(asked.seed))
     levels = getattr(vdm.decoder, "levels", 256)
     save_figure(sheet(drawn, levels, f"{settings.recipe}, {asked.steps} steps"), asked.out)
@@ -231,10 +232,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(jobs)
     _add_evaluate(jobs)
     _add_sample(jobs)
-    info = jobs.add_parser("info", help="what a recipe or a checkpoint is made of")
+    info = _add_job(jobs, "info", "what a recipe or a checkpoint is made of", "info cifar10")
     info.add_argument("what", help=f"a checkpoint, its folder, or one of {', '.join(RECIPES)}")
     info.set_defaults(do=_info)
     return parser
+
+
+def _add_job(jobs: Any, name: str, words: str, example: str) -> argparse.ArgumentParser:
+    epilog = f"For example: python -m vdmlite {example}"
+    return jobs.add_parser(name, help=words, description=words, epilog=epilog)
 
 
 def _count(word: str) -> int:
@@ -260,7 +266,8 @@ def _add_folder(job: argparse.ArgumentParser) -> None:
 
 
 def _add_download(jobs: Any) -> None:
-    job = jobs.add_parser("download", help="fetch CIFAR-10, checked, and decode it once")
+    words = "fetch CIFAR-10, checked, and decode it once"
+    job = _add_job(jobs, "download", words, "download cifar10")
     job.add_argument("name", choices=["cifar10"])
     job.add_argument("--folder", type=Path, help=f"where to (default: {datasets.folder()})")
     job.add_argument("--source", type=Path, help="files you have: nothing is downloaded then")
@@ -293,7 +300,7 @@ def _add_train(jobs: Any) -> None:
             )
     net = job.add_argument_group("the network (see vdmlite.nn.UNet)")
     for name, words in _KNOBS.items():
-        kind = float if name == "dropout" else int
+        kind = float if name == "dropout" else _count
         net.add_argument(f"--{name}", type=kind, metavar="N", help=words)
     for name, words in _SWITCHES.items():
         flag = "--" + name.replace("_", "-")
@@ -319,7 +326,8 @@ def _add_train(jobs: Any) -> None:
 
 
 def _add_evaluate(jobs: Any) -> None:
-    job = jobs.add_parser("evaluate", help="the bound on the test images, with its error")
+    words = "the bound on the test images, with its error"
+    job = _add_job(jobs, "evaluate", words, "evaluate runs/patches --invariance")
     job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
     job.add_argument("--steps", type=_count, help="T, the reverse steps (default: T → ∞)")
     job.add_argument(
@@ -344,7 +352,7 @@ def _add_evaluate(jobs: Any) -> None:
 
 
 def _add_sample(jobs: Any) -> None:
-    job = jobs.add_parser("sample", help="draw images")
+    job = _add_job(jobs, "sample", "draw images", "sample runs/patches --steps 100")
     job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
     job.add_argument("--steps", type=_count, default=250, help="reverse steps")
     job.add_argument("--count", type=_count, default=16, help="images (default: 16)")

@@ -154,11 +154,11 @@ class UNet(eqx.Module):
     features of z. γ is told on the scale of `gamma_range`, which is fixed: the network sees γ
     alone, whatever the schedule. A `dropout` works where a key is given.
 
-    Three knobs change cost alone: `half` multiplies in bfloat16 inside the stages, never
-    before them, for the features magnify z by 804, and its rounding with it; `remat` stores only what stands between
-    stages and computes the rest again on the way back; `scan` compiles one stage for all,
-    which a GPU or TPU is thankful for. (On a CPU it is unrolled: convolutions there are slow
-    in loops.)
+    Three knobs change cost alone. `half` multiplies in bfloat16 inside the stages, never
+    before them, for the features magnify z by 804, and its rounding with it. `remat` stores
+    only what stands between stages and computes the rest again on the way back. `scan`
+    compiles one stage for all, which a GPU or TPU is thankful for; on a CPU it is unrolled,
+    for convolutions there are slow in loops.
     """
 
     entry: Conv
