@@ -161,7 +161,7 @@ def test(python: str, *, quick: bool) -> int:
             "spelling": [python, "-m", "codespell_lib", "."],
             "types": [python, "-m", "basedpyright"],
             "tests": [*pytest, "tests"],
-            DOUBLE: [*pytest, "-m", "not course", "tests"],
+            DOUBLE: [*pytest, "-m", "not course and not long", "tests"],
             "notebooks": [*notebooks, "lessons", "solutions"],
         }
     smoke = {"VDMLITE_SIZE": "smoke", "VDMLITE_STATIC": "1", "MPLBACKEND": "agg"}

@@ -45,8 +45,13 @@ class Log:
         if active:
             kept = [line for line in read_log(folder) if line["step"] <= step]
             partial = self.file.with_suffix(".partial")
-            partial.write_text("".join(json.dumps(line) + "\n" for line in kept), "utf-8")
+            with partial.open("w", encoding="utf-8") as file:
+                file.writelines(json.dumps(line) + "\n" for line in kept)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(partial, self.file)
+        if step >= settings.steps:
+            self.say(f"nothing is left to do: the run is at update {step}")
 
     def wait(self, report: Report) -> None:
         """Take a report, whose numbers may still be computed."""

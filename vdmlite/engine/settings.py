@@ -92,9 +92,7 @@ def _decayed(params: VDM) -> Any:
 
 
 _RANGES: dict[str, tuple[Callable[[float], bool], str]] = {
-    "steps": (lambda n: n >= 1, "at least 1"),
-    "batch_size": (lambda n: n >= 1, "at least 1"),
-    "accumulate": (lambda n: n >= 1, "at least 1"),
+    **dict.fromkeys(("steps", "batch_size", "accumulate"), (lambda n: n >= 1, "at least 1")),
     "warmup": (lambda n: n >= 0, "at least 0"),
     "learning_rate": (lambda a: 0 < a < math.inf, "above 0 and finite"),
     "weight_decay": (lambda a: 0 <= a < math.inf, "at least 0 and finite"),
