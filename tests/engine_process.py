@@ -79,7 +79,7 @@ def finish(*processes: "subprocess.Popen[str]") -> list[str]:
 def train(folder: Path, out: Path) -> "subprocess.Popen[str]":
     """Start a run from the command line, small and often at its checkpoints."""
     words = "-m vdmlite train digits --no-cooldown --width 8 --depth 1 --batch-size 8"
-    pace = "--steps 300 --log-every 1 --save-every 3 --look-every 0"
+    pace = "--steps 240 --log-every 1 --save-every 3 --look-every 0"
     return start(folder, *words.split(), *pace.split(), "--out", out)
 
 

@@ -404,7 +404,7 @@ def test_a_run_that_is_killed_20_times_ends_as_one_that_was_let_be(let_be):
     engine.finish(engine.train(folder, run))
     assert names(run) == names(expected)
     assert newest(run) == newest(expected)
-    assert logged(run) == list(range(1, 301))
+    assert logged(run) == list(range(1, 241))
 
 
 @engine.long
@@ -416,7 +416,7 @@ def test_a_run_that_a_cluster_stops_says_so_and_ends_as_one_that_was_let_be(let_
     process.terminate()
     (printed,) = engine.finish(process)
     step = int(re.search(r"asked to stop: saved at update (\d+)", printed)[1])  # type: ignore
-    assert step < 300
+    assert step < 240
     assert f"step_{step:08d}.vdm" in names(run)
     engine.finish(engine.train(folder, run))
     assert newest(run) == newest(expected)

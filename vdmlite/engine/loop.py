@@ -2,7 +2,9 @@
 
 A run lives in a folder: checkpoints, `log.jsonl` with a line for every few updates, figures.
 Whoever calls `run` on it again, after a kill or with more `steps`, goes on where the newest
-checkpoint was, bit for bit as if nothing had happened.
+checkpoint was, as if nothing had happened: bit for bit on a CPU. A GPU's compiler may choose
+other kernels the next time, which round otherwise, unless XLA_FLAGS has
+--xla_gpu_deterministic_ops=true.
 """
 
 import dataclasses
@@ -55,7 +57,11 @@ def update_function(settings: Settings, where: Any) -> Callable[..., tuple[Train
         terms, grads = training_gradient(vdm, images, flags, key=noise_key)
         return terms.mean(), grads
 
-    @eqx.filter_jit(donate="all-except-first")
+    # On a CPU, XLA drops the barriers that make `remat` recompute late, unless told not to.
+    keep = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    options = keep if jax.default_backend() == "cpu" else None
+
+    @eqx.filter_jit(donate="all-except-first", compiler_options=options)  # pyright: ignore
     def update(given: tuple[Batch, Any], state: TrainState) -> tuple[TrainState, Report]:
         batch, number = given
         key = jax.random.fold_in(jax.random.key(settings.seed), state.step)

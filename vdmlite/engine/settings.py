@@ -40,8 +40,12 @@ class Settings:
     augment: bool = _field(False, "flips and quarter turns, of which the network is told")
     accumulate: int = _field(1, "parts in which a batch is worked off, to save memory")
     seed: int = _field(1, "of the first weights, the batches and the noise")
-    knobs: dict[str, Any] = dataclasses.field(default_factory=dict)
-    """What the recipe is given beside its defaults, such as {"width": 64}."""
+    knobs: dict[str, Any] = dataclasses.field(
+        default_factory=dict,
+        metadata={
+            "help": 'what the recipe is given beside its defaults, such as {"width": 64}'
+        },
+    )
 
     def __post_init__(self):
         """Refuse what can't be run, naming the value."""

@@ -244,6 +244,9 @@ class UNet(eqx.Module):
 
         def step(h: Image, given: tuple) -> tuple[Image, Image]:
             stage, skip, key = given
+            if skip is not None and self.remat:
+                # Lest all be joined in advance for the way back, and held.
+                h, skip = jax.lax.optimization_barrier((h, skip))
             joined = h if skip is None else jnp.concatenate([h, skip], axis=-1)
             h = stage(joined, level, key=key)
             return h, h
