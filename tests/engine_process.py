@@ -36,8 +36,8 @@ PLAIN = Settings(
 
 def long(test: Callable) -> Callable:
     """Mark a test that starts processes, which need not be run in both precisions."""
-    reason = "processes of their own are the same in any precision"
-    return pytest.mark.long(pytest.mark.skipif(X64, reason=reason)(test))
+    reason = "processes of their own are the same in any precision, and need POSIX"
+    return pytest.mark.long(pytest.mark.skipif(X64 or os.name != "posix", reason=reason)(test))
 
 
 def start(
@@ -45,7 +45,7 @@ def start(
 ) -> "subprocess.Popen[str]":
     """Start a Python with a number of devices, which keeps in a folder what it compiles.
 
-    `quick` is the compiler's work, which is then half of it, not that of what it makes.
+    `quick` spares the compiler half of its work, at the cost of slower updates.
     """
     flags = f"--xla_force_host_platform_device_count={devices}"
     environment = {
@@ -70,7 +70,11 @@ def start(
 
 def finish(*processes: "subprocess.Popen[str]") -> list[str]:
     """Wait for processes that should end well; return what each printed."""
-    printed = [process.communicate(timeout=300) for process in processes]
+    try:
+        printed = [process.communicate(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()  # which is nothing for one that has ended
     for process, (_, wrong) in zip(processes, printed, strict=True):
         assert process.returncode == 0, wrong[-3000:]
     return [out for out, _ in printed]

@@ -287,16 +287,15 @@ def _add_train(jobs: Any) -> None:
     job.add_argument("recipe", choices=list(RECIPES))
     job.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE)")
     settings = job.add_argument_group("settings (default: the recipe's; see `info RECIPE`)")
-    kinds = {int: int, float: float, str: str}
     for field in dataclasses.fields(Settings):
         flag, words = "--" + field.name.replace("_", "-"), field.metadata.get("help")
         name = None if field.name == "data" else "N"
         if field.type is bool:
             settings.add_argument(flag, action=argparse.BooleanOptionalAction, help=words)
-        elif field.type in kinds and field.name != "recipe":
+        elif field.type in (int, float, str) and field.name != "recipe":
             known = DATA if field.name == "data" else None
             settings.add_argument(
-                flag, type=kinds[field.type], choices=known, metavar=name, help=words
+                flag, type=field.type, choices=known, metavar=name, help=words
             )
     net = job.add_argument_group("the network (see vdmlite.nn.UNet)")
     for name, words in _KNOBS.items():

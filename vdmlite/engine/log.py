@@ -4,6 +4,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +113,6 @@ def read_log(folder: Path) -> list[dict[str, Any]]:
     file, lines = folder / "log.jsonl", []
     if file.exists():
         for line in file.read_text("utf-8").splitlines():
-            try:
+            with suppress(json.JSONDecodeError):
                 lines.append(json.loads(line))
-            except json.JSONDecodeError:
-                continue
     return lines

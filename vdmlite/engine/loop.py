@@ -181,8 +181,7 @@ def load(path: str | os.PathLike) -> tuple[VDM, Settings]:
     """
     path = Path(path)
     if path.is_dir():
-        found = checkpoint.latest(path)
-        if found is None:
+        if (found := checkpoint.latest(path)) is None:
             raise FileNotFoundError(f"there are no checkpoints in {path}")
         path = found[0]
     settings = _settings(checkpoint.read_meta(path), path)
@@ -205,7 +204,7 @@ def _begin(
     """Return the state to go on from, on the devices, and its shardings."""
     folder.mkdir(parents=True, exist_ok=True)
     like = eqx.filter_eval_shape(start_state, settings)
-    where = devices.shardings(eqx.filter(like, _is_shape), mesh, fsdp=fsdp)
+    where = devices.shardings(like, mesh, fsdp=fsdp)
     state = _newest(settings, folder, devices.laid_out(like, where))
     state = state or devices.place(start_state(settings), where)
     if not devices.all_have(int(state.step)):
@@ -218,8 +217,7 @@ def _begin(
 
 def _newest(settings: Settings, folder: Path, like: TrainState) -> TrainState | None:
     """Return the state of the newest checkpoint, if there is any, and it is of this run."""
-    found = checkpoint.latest(folder)
-    if found is None:
+    if (found := checkpoint.latest(folder)) is None:
         return None
     path, meta = found
     # As JSON has them, where a tuple is a list.
@@ -259,10 +257,6 @@ def _unsound(
 def _on_one(leaf: Any) -> Any:
     """Put an array on this process's first device."""
     return jnp.asarray(leaf) if isinstance(leaf, np.ndarray) else leaf
-
-
-def _is_shape(leaf: Any) -> bool:
-    return isinstance(leaf, jax.ShapeDtypeStruct)
 
 
 @contextmanager

@@ -28,9 +28,7 @@ class Settings:
     batch_size: int = _field(128, "images an update, over all devices")
     learning_rate: float = _field(2e-4, "of AdamW")
     warmup: int = _field(100, "updates over which the rate rises from 0")
-    cooldown: bool = _field(
-        False, "let the rate fall to 0 as a cosine; the published runs keep it"
-    )
+    cooldown: bool = _field(False, "let the rate fall to 0 as a cosine; published: it stays")
     weight_decay: float = _field(
         0.01, "of kernels and norms' scales; not of biases, nor of the schedule"
     )
