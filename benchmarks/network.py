@@ -24,10 +24,8 @@ import numpy as np
 
 from vdmlite import apply_gradient, training_gradient
 from vdmlite.engine import RECIPES
+from vdmlite.engine.devices import compiler_options
 from vdmlite.engine.loop import start_state
-
-COMPILER = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-"""What the engine tells XLA on a CPU, so that `remat` recomputes late and saves memory."""
 
 
 class Cost(NamedTuple):
@@ -66,7 +64,7 @@ def update_cost(knobs: dict[str, Any], batch: int) -> Cost:
         new = apply_gradient(optimiser, state, grads, decay=settings.ema)
         return eqx.filter(new, eqx.is_array), terms.mean()
 
-    jitted = jax.jit(update, donate_argnums=0, compiler_options=COMPILER)
+    jitted = jax.jit(update, donate_argnums=0, compiler_options=compiler_options())
     clock = [time.process_time()]
     lowered = jitted.lower(arrays, images)
     clock.append(time.process_time())

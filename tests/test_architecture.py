@@ -18,7 +18,7 @@ FILES = sorted(p for p in ROOT.rglob("*.py") if p.relative_to(ROOT).parts[0] not
 ENGINE = [p for p in FILES if p.relative_to(ROOT).parts[0] in ("engine", "__main__.py")]
 CORE = [p for p in FILES if p not in ENGINE]
 FLOORS = {
-    "_types": 0,
+    **dict.fromkeys(["_types", "files"], 0),
     **dict.fromkeys(["gaussian", "schedule", "nn.fourier"], 1),
     **dict.fromkeys(["process", "data", "nn.mlp", "nn.conv"], 2),
     **dict.fromkeys(["prediction", "decoder", "nn.unet"], 3),

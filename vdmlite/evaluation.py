@@ -20,6 +20,7 @@ from jaxtyping import Array, Float, Num
 
 from ._types import AnyArray, Key, Scalar
 from .bound import VLB, spread_times, squared_error, vlb
+from .files import whole_file
 from .model import VDM
 from .schedule import AbstractSchedule
 
@@ -278,10 +279,8 @@ class _Kept:
         """Write what was found, whole or not at all, if it is time to."""
         if self.file is None or not (last or time.monotonic() - self.saved > SAVE_EVERY):
             return
-        partial = self.file.with_name(self.file.name + ".partial")
-        with partial.open("wb") as target:
+        with whole_file(self.file) as target:
             np.savez(target, fingerprint=self.fingerprint, terms=np.concatenate(found, 1))
-        os.replace(partial, self.file)
         self.saved = time.monotonic()
 
 

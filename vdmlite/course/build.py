@@ -28,6 +28,7 @@ from nbclient import NotebookClient
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
+from ..files import whole_file
 from .exercise import check_source
 
 ROOT = Path(__file__).parents[2]
@@ -233,9 +234,8 @@ def same_cells(built: NotebookNode, path: Path) -> bool:
 
 def write(path: Path, text: str) -> None:
     """Write a file whole or not at all."""
-    partial = path.with_suffix(".partial")
-    partial.write_text(text, "utf-8", newline="\n")
-    os.replace(partial, path)
+    with whole_file(path) as file:
+        file.write(text.encode())
 
 
 def lesson_table() -> str:

@@ -4,7 +4,6 @@
 its test bits per dimension; name any of `MODELS`.
 """
 
-import os
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -20,6 +19,7 @@ from tqdm import tqdm
 
 from .. import VDM, bits_per_dim, data, evaluate, init, recipes, train
 from .._types import Key
+from ..files import whole_file
 
 WEIGHTS = Path(__file__).parent / "weights"
 
@@ -64,10 +64,8 @@ def load(name: str) -> VDM:
 
 def save(name: str, vdm: VDM) -> None:
     """Write a model's weights, in half precision, whole or not at all."""
-    file = WEIGHTS / f"{name}.eqx"
-    partial_file = file.with_suffix(".partial")
-    eqx.tree_serialise_leaves(partial_file, _cast(vdm, jnp.float16))
-    os.replace(partial_file, file)
+    with whole_file(WEIGHTS / f"{name}.eqx") as file:
+        eqx.tree_serialise_leaves(file, _cast(vdm, jnp.float16))
 
 
 def _cast(vdm: VDM, dtype: jnp.dtype) -> VDM:

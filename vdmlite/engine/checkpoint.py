@@ -14,7 +14,6 @@ loaded 12 of 12 files with a flipped bit without a word: use it, behind `save` a
 where hosts must share the weights of one model.
 """
 
-import contextlib
 import hashlib
 import importlib.metadata
 import itertools
@@ -28,6 +27,8 @@ from typing import Any, BinaryIO, TypeVar
 import jax
 import jax.numpy as jnp
 import numpy as np
+
+from ..files import whole_file
 
 Tree = TypeVar("Tree")
 
@@ -54,27 +55,16 @@ def save(path: str | os.PathLike, tree: Any, meta: dict[str, Any]) -> Path:
         OSError: the file can't be written, as on a full disk; what was there still is.
     """
     path, header, digest = Path(path), _header(tree, meta), hashlib.sha256()
-    partial = path.with_name(path.name + ".partial")
     leaves = (_bytes(*leaf) for leaf in jax.tree.leaves_with_path(tree) if _type(leaf[1]))
     try:
-        with partial.open("wb") as file:
+        with whole_file(path) as file:
             for piece in itertools.chain([MAGIC, header], leaves):
                 digest.update(piece)
                 file.write(piece)
             file.write(digest.digest())
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(partial, path)
     except OSError as error:
         words = f"no checkpoint was written, earlier ones are untouched: {error.strerror}"
         raise OSError(error.errno, words, str(path)) from error
-    finally:
-        with contextlib.suppress(OSError):  # all went well, and the file has its name
-            partial.unlink()
-    with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
-        folder = os.open(path.parent, os.O_RDONLY)  # Windows and some network disks refuse
-        stack.callback(os.close, folder)
-        os.fsync(folder)  # lest a power cut bring back the older file
     return path
 
 

@@ -18,15 +18,15 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from enum import Enum
-from functools import partial
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from jaxtyping import Integer, UInt8
 from tqdm import tqdm
 
 from ..data import Images, patches
+from ..files import whole_file
 from .download import DownloadError, check_space, download, matches
 
 Pixels = UInt8[np.ndarray, "n size size 3"]
@@ -200,8 +200,10 @@ def fetch_cifar10(folder: Place = None, *, source: Place = None) -> tuple[Path, 
     for path, split in zip(arrays, CIFAR10, strict=True):
         images, counts = _decode(form, place, split)
         known[split.name] = {"sha256": _sha(images), "labels": counts}
-        _write(path, partial(np.save, arr=images))
-    _write(note, lambda file: file.write(json.dumps(known, indent=1).encode()))
+        with whole_file(path) as file:
+            np.save(file, images)
+    with whole_file(note) as file:
+        file.write(json.dumps(known, indent=1).encode())
     if source is None:
         shutil.rmtree(downloads)
     return train, test
@@ -478,16 +480,3 @@ def _files(where: Path) -> tuple[Path, Path, Path]:
 
 def _sha(images: Pixels) -> str:
     return hashlib.sha256(np.ascontiguousarray(images).data).hexdigest()
-
-
-def _write(path: Path, write: Callable[[IO[bytes]], Any]) -> None:
-    """Write a file whole or not at all."""
-    part = path.with_name(path.name + ".partial")
-    try:
-        with part.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    finally:
-        part.unlink(missing_ok=True)

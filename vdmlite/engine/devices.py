@@ -41,6 +41,15 @@ def mesh() -> Mesh:
     return jax.make_mesh((jax.device_count(),), ("data",), axis_types=(AxisType.Auto,))
 
 
+def compiler_options() -> dict[str, str] | None:
+    """Return what XLA is told on this machine, for `jax.jit`.
+
+    On a CPU it drops the barriers that make `remat` recompute late, unless told not to.
+    """
+    keep = {"xla_disable_hlo_passes": "cse_barrier_expander"}
+    return keep if jax.default_backend() == "cpu" else None
+
+
 def copied(mesh: Mesh) -> NamedSharding:
     """Return the sharding of what every device has whole."""
     return NamedSharding(mesh, PartitionSpec())

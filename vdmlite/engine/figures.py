@@ -1,11 +1,9 @@
 """What a run shows of itself while it goes on: figures in its folder, numbers for its log."""
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import matplotlib
@@ -18,6 +16,7 @@ from tqdm import tqdm
 from .. import VDM, bits_per_dim, error_curve, evaluate, sample
 from .._types import Key
 from ..data import Images
+from ..files import whole_file
 from ..viz import images as tile
 from ..viz import style
 from .log import read_log
@@ -58,7 +57,6 @@ def draw(
 ) -> Integer[np.ndarray, " n *shape"]:
     """Draw examples in batches of one size, with a bar on the screen."""
     batch_size, drawn = min(batch_size, count), []
-    vdm = eqx.nn.inference_mode(vdm)
     batches = jax.random.split(key, -(-count // batch_size))
     for batch_key in tqdm(batches, desc="drawing", leave=False, disable=None):
         keys = jax.random.split(batch_key, batch_size)
@@ -76,10 +74,9 @@ def sheet(drawn: Integer[np.ndarray, "n h w c"], levels: int, title: str) -> Fig
 
 def save_figure(figure: Figure, path: Path) -> None:
     """Write a figure as PNG, whole or not at all."""
-    partial = path.with_name(path.name + ".partial")
-    figure.savefig(partial, format="png", dpi=120)
+    with whole_file(path) as file:
+        figure.savefig(file, format="png", dpi=120)
     plt.close(figure)
-    os.replace(partial, path)
 
 
 def _along_gamma(vdm: VDM, images: np.ndarray, *, key: Key) -> Figure:

@@ -1,7 +1,6 @@
 """The log of a run: a bar on the screen, and a file with a line for every few updates."""
 
 import json
-import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -16,6 +15,7 @@ from tqdm import tqdm
 
 from .._types import Scalar
 from ..bound import VLB
+from ..files import whole_file
 from .settings import Settings
 
 
@@ -45,12 +45,8 @@ class Log:
         )
         if active:
             kept = [line for line in read_log(folder) if line["step"] <= step]
-            partial = self.file.with_suffix(".partial")
-            with partial.open("w", encoding="utf-8") as file:
-                file.writelines(json.dumps(line) + "\n" for line in kept)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(partial, self.file)
+            with whole_file(self.file) as file:
+                file.writelines(json.dumps(line).encode() + b"\n" for line in kept)
         if step >= settings.steps:
             self.say(f"nothing is left to do: the run is at update {step}")
 

@@ -57,9 +57,7 @@ def update_function(settings: Settings, where: Any) -> Callable[..., tuple[Train
         terms, grads = training_gradient(vdm, images, flags, key=noise_key)
         return terms.mean(), grads
 
-    # On a CPU, XLA drops the barriers that make `remat` recompute late, unless told not to.
-    keep = {"xla_disable_hlo_passes": "cse_barrier_expander"}
-    options = keep if jax.default_backend() == "cpu" else None
+    options = devices.compiler_options()
 
     @eqx.filter_jit(donate="all-except-first", compiler_options=options)  # pyright: ignore
     def update(given: tuple[Batch, Any], state: TrainState) -> tuple[TrainState, Report]:

@@ -1,5 +1,7 @@
 """Convolutions in NHWC, and a small convolutional network for tiny images."""
 
+from collections.abc import Callable
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -10,22 +12,35 @@ from .._types import Key, ScalarLike
 from .fourier import GAMMA_FEATURES, gamma_features
 
 
+def _normal(key: Key, shape: tuple[int, ...]) -> Array:
+    """Draw a kernel whose sums over what comes in are of the size of 1."""
+    return 1 / np.sqrt(np.prod(shape[:-1])) * jax.random.normal(key, shape)
+
+
 class Conv(eqx.Module):
     """A convolution that keeps height and width, on one image with channels last.
 
     Channels last, because XLA on CPU runs channels-first convolutions many times slower
     inside loops, as samplers are. With `half` the products are of bfloat16 numbers; weights
-    and what is returned are not.
+    and what is returned are not. `start(key, shape)` draws the kernel.
     """
 
     kernel: Float[Array, "size size c_in c_out"]
     bias: Float[Array, " c_out"]
     half: bool = eqx.field(static=True)
 
-    def __init__(self, c_in: int, c_out: int, size: int = 3, *, half: bool = False, key: Key):
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        size: int = 3,
+        *,
+        half: bool = False,
+        start: Callable[..., Array] = _normal,
+        key: Key,
+    ):
         self.half = half
-        scale = 1 / np.sqrt(size * size * c_in)
-        self.kernel = scale * jax.random.normal(key, (size, size, c_in, c_out))
+        self.kernel = start(key, (size, size, c_in, c_out))
         self.bias = jnp.zeros(c_out)
 
     def __call__(

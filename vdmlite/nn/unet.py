@@ -8,7 +8,6 @@ appendix B). Before training the exit is zero, and the guess is ε̂ = z.
 """
 
 from collections.abc import Sequence
-from typing import Any
 
 import equinox as eqx
 import jax
@@ -23,6 +22,7 @@ Image = Float[Array, "height width c"]
 Flag = Num[ArrayLike, ""]
 
 _kernel = jax.nn.initializers.lecun_normal()
+_zeros = jax.nn.initializers.zeros
 _weight = jax.nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
 
 
@@ -78,11 +78,14 @@ class ResBlock(eqx.Module):
     ):
         conv_1_key, conv_2_key, told_key, skip_key = jax.random.split(key, 4)
         self.norm_1, self.norm_2 = GroupNorm(c_in, groups), GroupNorm(c_out, groups)
-        self.conv_1 = _conv(c_in, c_out, half=half, key=conv_1_key)
-        self.conv_2 = _silent(_conv(c_out, c_out, half=half, key=conv_2_key))
-        self.told = _silent(eqx.nn.Linear(told, c_out, use_bias=False, key=told_key))
+        self.conv_1 = Conv(c_in, c_out, half=half, start=_kernel, key=conv_1_key)
+        self.conv_2 = Conv(c_out, c_out, half=half, start=_zeros, key=conv_2_key)
+        told_layer = eqx.nn.Linear(told, c_out, use_bias=False, key=told_key)
+        self.told = jax.tree.map(jnp.zeros_like, told_layer)
         self.dropout = eqx.nn.Dropout(dropout) if dropout else None
-        self.skip = _conv(c_in, c_out, 1, half=half, key=skip_key) if c_in != c_out else None
+        self.skip = None
+        if c_in != c_out:
+            self.skip = Conv(c_in, c_out, 1, half=half, start=_kernel, key=skip_key)
 
     def __call__(
         self,
@@ -111,10 +114,10 @@ class Attention(eqx.Module):
 
     def __init__(self, channels: int, *, groups: int, half: bool = False, key: Key):
         self.norm = GroupNorm(channels, groups)
-        query, keys, value, last = (
-            _conv(channels, channels, 1, half=half, key=k) for k in jax.random.split(key, 4)
+        self.query, self.key, self.value, self.exit = (
+            Conv(channels, channels, 1, half=half, start=start, key=k)
+            for start, k in zip([_kernel] * 3 + [_zeros], jax.random.split(key, 4), strict=True)
         )
-        self.query, self.key, self.value, self.exit = query, keys, value, _silent(last)
 
     def __call__(self, h: Image) -> Image:
         """Return h with what each position has gathered from all others."""
@@ -210,13 +213,14 @@ class UNet(eqx.Module):
                 return Stage(block, None)
             return Stage(block, Attention(width, groups=groups, half=half, key=attention_key))
 
-        self.entry = _conv(channels * (1 + 2 * len(exponents)), width, key=entry_key)
+        features = channels * (1 + 2 * len(exponents))
+        self.entry = Conv(features, width, start=_kernel, key=entry_key)
         self.tell = _dense(width + 1, told, key=keys[0]), _dense(told, told, key=keys[1])
         self.middle = stage(width, attention, keys[2]), stage(width, False, keys[3])
         self.down = tuple(stage(width, attend_everywhere, k) for k in keys[4 : 4 + depth])
         self.up = tuple(stage(2 * width, attend_everywhere, k) for k in keys[4 + depth : -1])
         self.norm = GroupNorm(width, groups)
-        self.exit = _silent(Conv(width, channels, key=exit_key))
+        self.exit = Conv(width, channels, start=_zeros, key=exit_key)
 
     def __call__(
         self, z: Image, gamma: ScalarLike, flag: Flag = 0.0, *, key: Key | None = None
@@ -283,12 +287,6 @@ class UNet(eqx.Module):
         return h
 
 
-def _conv(c_in: int, c_out: int, size: int = 3, *, half: bool = False, key: Key) -> Conv:
-    """Return a convolution whose kernel is drawn as in the published code."""
-    conv = Conv(c_in, c_out, size, half=half, key=key)
-    return eqx.tree_at(lambda c: c.kernel, conv, _kernel(key, conv.kernel.shape))
-
-
 def _dense(n_in: int, n_out: int, *, key: Key) -> eqx.nn.Linear:
     """Return a dense layer whose weights are drawn as in the published code, its bias 0."""
     dense = eqx.nn.Linear(n_in, n_out, key=key)
@@ -299,8 +297,3 @@ def _dense(n_in: int, n_out: int, *, key: Key) -> eqx.nn.Linear:
 def _over(channels: Float[Array, " c"], h: Image) -> Image:
     """Repeat one number a channel over all positions."""
     return jnp.broadcast_to(channels, h.shape)
-
-
-def _silent(layer: Any) -> Any:
-    """Return a layer whose weights are all zero."""
-    return jax.tree.map(jnp.zeros_like, layer)
