@@ -135,6 +135,7 @@ class Stage(eqx.Module):
     block: ResBlock
     attention: Attention | None
 
+    @eqx.filter_jit  # so that stages alike are traced once
     def __call__(
         self,
         h: Float[Array, "height width c_in"],
