@@ -28,6 +28,9 @@ SCHEDULES: dict[str, Callable[[float, float], vdm.AbstractSchedule]] = {
     "FlowMatching": vdm.FlowMatching,
     "Karras": vdm.Karras,
     "MonotoneNet": vdm.MonotoneNet,
+    "PiecewiseLinear": lambda low, high: vdm.PiecewiseLinear(
+        [low, *(low + (high - low) * share for share in (0.1, 0.4, 0.8)), high]
+    ),
 }
 
 READINGS: dict[str, tuple[Callable[..., vdm.Prediction], Callable[..., Any]]] = {

@@ -54,7 +54,7 @@ def test_conda_has_the_same_bounds():
     assert names.pop("python").startswith(project()["requires-python"])
     names.pop("pip")
     names["matplotlib"] = names.pop("matplotlib-base")
-    assert names == wanted("data", "lessons", "dev")
+    assert names == wanted("data", "ode", "lessons", "dev")
     assert conda["channels"] == ["conda-forge", "nodefaults"]
 
 

@@ -1,21 +1,45 @@
-"""Sampling: with the exact denoiser, ancestral samples are the data."""
+"""Sampling: steps with known moments, walks over any grid, draws by the batch."""
+
+import functools
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from oracles import agrees, mixture, off_by, oracle_model
+from oracles import EPS, agrees, close, gaussian, mixture, off_by, oracle_model, over
 
 import vdmlite as vdm
-from vdmlite import VDM, FixedLinear, GaussianDecoder, LevelDecoder, MixtureDenoiser, sample
+from vdmlite import (
+    VDM,
+    FixedLinear,
+    GaussianDecoder,
+    LevelDecoder,
+    MixtureDenoiser,
+    PiecewiseLinear,
+    ancestral_step,
+    ddim_step,
+    draw,
+    sample,
+    walk,
+)
+from vdmlite.neighbours.langevin import Corrected
+from vdmlite.neighbours.ode import heun_step
+
+STEPS = {
+    "ancestral": ancestral_step,
+    "DDIM": ddim_step,
+    "DDIM half way": functools.partial(ddim_step, eta=0.5),
+    "Heun": heun_step,
+    "corrected": Corrected(ancestral_step, moves=2),
+}
 
 
 def test_samples_of_an_exact_mixture_have_its_moments(key):
     data, n = mixture(), 4000
     model = VDM(FixedLinear(-9.0, 6.0), MixtureDenoiser(data), GaussianDecoder(), (2,))
-    draw = eqx.filter_jit(lambda m, ks: jax.vmap(lambda k: sample(m, 500, key=k))(ks))
-    x = np.asarray(draw(model, jax.random.split(key, n)))
+    many = eqx.filter_jit(lambda m, ks: jax.vmap(lambda k: sample(m, 500, key=k))(ks))
+    x = np.asarray(many(model, jax.random.split(key, n)))
     weights, means, stds = (np.asarray(a) for a in (data.weights, data.means, data.stds))
     agrees(x, weights @ means)
     agrees(x**2, weights @ (means**2 + stds[:, None] ** 2) + np.exp(-9))
@@ -61,3 +85,132 @@ def test_samples_are_those_of_their_key():
 def test_no_steps_raise(steps, key):
     with pytest.raises(ValueError, match=f"at least 1 step, got {steps}"):
         sample(oracle_model(), steps, key=key)
+
+
+@over(STEPS, "step")
+def test_every_step_brings_a_gaussian_to_its_variance(step, key):
+    """In many small steps; a hundred thousand coordinates are one example."""
+    n = 100_000
+    model = oracle_model(schedule=FixedLinear(-6.0, 6.0), shape=(n,))
+    x = sample(model, 200, step, key=key)
+    agrees(x, 0.0)
+    z_0_variance = 0.25 * vdm.alpha2(-6.0) + vdm.sigma2(-6.0)
+    assert abs(float(jnp.var(x) * vdm.alpha2(-6.0) / z_0_variance) - 1) < 0.03
+
+
+def test_the_variance_after_ancestral_steps_is_off_in_first_order(key):
+    """Twice the steps, half the error: too narrow, for a guess is narrower than the data."""
+    n, steps = 400_000, np.array([16, 32, 64, 128])
+    model = oracle_model(schedule=FixedLinear(-6.0, 6.0), shape=(n,))
+    truth = 0.25 + np.exp(-6.0)
+    off = [1 - float(jnp.var(sample(model, int(k), key=key))) / truth for k in steps]
+    order = -np.polyfit(np.log(steps), np.log(off), 1)[0]
+    assert abs(order - 1) < 0.15
+
+
+def test_ddim_is_of_first_order_on_a_gaussian(key):
+    """Against the exact map z √(v′/v), v = α² s² + σ²; on mixtures: `test_ode.py`."""
+    denoiser = vdm.GaussianDenoiser(gaussian(shape=(3,)))
+    z, steps = jnp.array([1.0, -0.4, 2.0]), np.array([16, 32, 64, 128])
+    v = [0.25 * vdm.alpha2(g) + vdm.sigma2(g) for g in (6.0, -6.0)]
+    for step, expected in ((ddim_step, 1), (heun_step, 2)):
+        off = []
+        for k in steps:
+            last = walk(denoiser, z, jnp.linspace(6.0, -6.0, k + 1), step, key=key)[-1]
+            off.append(float(jnp.linalg.norm(last - jnp.sqrt(v[1] / v[0]) * z)))
+        assert abs(-np.polyfit(np.log(steps), np.log(off), 1)[0] - expected) < 0.2
+
+
+@pytest.mark.parametrize(("gamma_s", "gamma_t"), [(-3.0, 2.0), (1.0, 1.1), (-13.3, 5.0)])
+def test_ddim_with_all_its_noise_is_ancestral(gamma_s, gamma_t, key):
+    denoiser, z = MixtureDenoiser(mixture()), jnp.array([0.7, -1.2])
+    one = ancestral_step(denoiser, z, gamma_s, gamma_t, key=key)
+    other = ddim_step(denoiser, z, gamma_s, gamma_t, eta=1.0, key=key)
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e3 * EPS)
+
+
+def test_ddim_without_noise_keeps_its_guess(key):
+    """z_s = α_s x̂ + σ_s ε̂: the same x̂ and ε̂ that made z_t, at another level."""
+    denoiser, z = MixtureDenoiser(mixture()), jnp.array([0.7, -1.2])
+    guess = denoiser(z, 2.0)
+    got = ddim_step(denoiser, z, -1.0, 2.0, key=key)
+    close(got, vdm.alpha(-1.0) * guess.x + vdm.sigma(-1.0) * guess.eps, scale=4)
+    assert np.array_equal(got, ddim_step(denoiser, z, -1.0, 2.0, key=jax.random.key(9)))
+
+
+def test_a_walk_is_its_steps_one_by_one(key):
+    denoiser, z = MixtureDenoiser(mixture()), jnp.array([0.7, -1.2])
+    gammas = jnp.array([4.0, 1.0, 0.9, -5.0])
+    way = walk(denoiser, z, gammas, key=key)
+    assert way.shape == (4, 2)
+    assert np.array_equal(way[0], z)
+    for i, step_key in enumerate(jax.random.split(key, 3)):
+        z = ancestral_step(denoiser, z, gammas[i + 1], gammas[i], key=step_key)
+        close(way[i + 1], z, ulps=256)
+
+
+def test_memory_grows_with_the_steps_only_where_all_latents_are_asked_for(key):
+    model = oracle_model(shape=(10_000,))
+
+    def latents(steps: int, key):
+        gammas = jnp.linspace(5.0, -5.0, steps + 1)
+        return walk(model.denoiser, jnp.ones(10_000), gammas, key=key)
+
+    def memory(of, steps: int) -> int:
+        sizes = jax.jit(lambda k: of(steps, k)).lower(key).compile().memory_analysis()
+        return sizes.temp_size_in_bytes + sizes.output_size_in_bytes
+
+    def one(steps: int, key):
+        return sample(model, steps, key=key)
+
+    assert memory(one, 400) < 2 * memory(one, 10)
+    assert memory(latents, 400) > 10 * memory(one, 400)
+
+
+def test_any_grid_is_a_schedule():
+    """Even steps of a schedule and its values as a grid are the same walk."""
+    model = oracle_model(schedule=FixedLinear(-4.0, 4.0), shape=(5,))
+    grid = PiecewiseLinear(np.linspace(-4.0, 4.0, 7))
+    one, other = (sample(m, 6, key=jax.random.key(3)) for m in (model, model.under(grid)))
+    np.testing.assert_allclose(one, other, rtol=0, atol=1e3 * EPS)
+    uneven = model.under(PiecewiseLinear([-4.0, -3.9, -3.0, 0.0, 2.0, 3.5, 4.0]))
+    assert np.abs(sample(uneven, 6, key=jax.random.key(3)) - one).max() > 1e-3
+
+
+@over(STEPS, "step")
+def test_draws_are_as_many_as_asked_and_all_different(step, key):
+    model = VDM(FixedLinear(-5.0, 5.0), MixtureDenoiser(mixture()), GaussianDecoder(), (2,))
+    for count, batch_size in ((5, 2), (3, 8), (4, 4)):
+        drawn = draw(model, count, steps=3, step=step, batch_size=batch_size, key=key)
+        assert drawn.shape == (count, 2)
+        assert len(np.unique(drawn, axis=0)) == count
+
+
+def test_draws_have_the_moments_of_the_data(key):
+    data = mixture()
+    model = VDM(FixedLinear(-9.0, 6.0), MixtureDenoiser(data), GaussianDecoder(), (2,))
+    x = draw(model, 4000, steps=300, batch_size=2000, key=key)
+    weights, means, stds = (np.asarray(a) for a in (data.weights, data.means, data.stds))
+    agrees(x, weights @ means)
+    agrees(x**2, weights @ (means**2 + stds[:, None] ** 2) + np.exp(-9))
+
+
+def test_a_step_is_compiled_once_whatever_their_number(key):
+    traced = []
+
+    def step(denoiser, z_t, gamma_s, gamma_t, *, key):
+        traced.append(z_t.shape)
+        return ancestral_step(denoiser, z_t, gamma_s, gamma_t, key=key)
+
+    model = oracle_model(shape=(3,))
+    for steps in (2, 5, 9):
+        draw(model, 4, steps=steps, step=step, batch_size=2, key=key)
+    assert len(traced) == 1
+
+
+@pytest.mark.parametrize("wrong", [{"count": 0}, {"steps": 0}, {"batch_size": -1}])
+def test_nothing_to_draw_raises(wrong, key):
+    knobs = {"count": 2, "steps": 2, "batch_size": 2} | wrong
+    name, value = next(iter(wrong.items()))
+    with pytest.raises(ValueError, match=f"{name}={value}"):
+        draw(oracle_model(), knobs.pop("count"), **knobs, key=key)

@@ -48,7 +48,11 @@ from .process import sigma as sigma
 from .process import sigma2 as sigma2
 from .process import snr as snr
 from .process import transition as transition
+from .sampling import ancestral_step as ancestral_step
+from .sampling import ddim_step as ddim_step
+from .sampling import draw as draw
 from .sampling import sample as sample
+from .sampling import walk as walk
 from .schedule import AbstractSchedule as AbstractSchedule
 from .schedule import BetaLinear as BetaLinear
 from .schedule import Cosine as Cosine
@@ -57,6 +61,7 @@ from .schedule import FlowMatching as FlowMatching
 from .schedule import Karras as Karras
 from .schedule import LearnedLinear as LearnedLinear
 from .schedule import MonotoneNet as MonotoneNet
+from .schedule import PiecewiseLinear as PiecewiseLinear
 from .training import TrainState as TrainState
 from .training import apply_gradient as apply_gradient
 from .training import init as init

@@ -101,6 +101,15 @@ def digits() -> Images:
     return Images(images[order[360:]], images[order[:360]], 17)
 
 
+def digit_labels() -> tuple[Integer[np.ndarray, " n"], Integer[np.ndarray, " m"]]:
+    """Return which digit, 0 … 9, each of the `digits` is: those to train, those to test."""
+    from sklearn.datasets import load_digits
+
+    labels = load_digits(return_X_y=True)[1]
+    order = np.random.default_rng(0).permutation(len(labels))
+    return labels[order[360:]], labels[order[:360]]
+
+
 def patches() -> Images:
     """Return 943 colour patches of photographs: 32×32×3, 256 levels, split by photograph.
 

@@ -4,6 +4,7 @@ Only this file and the bound know time; networks see γ. A field that is an arra
 trained; one that is a Python number is not, and is compiled in.
 """
 
+import itertools
 from abc import abstractmethod
 
 import equinox as eqx
@@ -138,6 +139,27 @@ class Karras(AbstractSchedule):
         """Return γ(t)."""
         ends = jnp.array([self.gamma_min, self.gamma_max])
         return 2 * self.rho * jnp.log(_between(jnp.exp(0.5 * ends / self.rho), t))
+
+
+class PiecewiseLinear(AbstractSchedule):
+    """γ(t) through given values at even times, straight in between: any grid as a schedule.
+
+    With n + 1 values, n steps go from each to the next, in sampling as in the bound.
+    """
+
+    gammas: tuple[float, ...] = eqx.field(converter=lambda gammas: tuple(map(float, gammas)))
+
+    def __check_init__(self):
+        if len(self.gammas) < 2:
+            raise ValueError(f"a schedule needs 2 values of γ or more, got {len(self.gammas)}")
+        _check_range(self.gammas[0], self.gammas[-1])
+        if not all(low < high for low, high in itertools.pairwise(self.gammas)):
+            raise ValueError(f"γ must rise from each value to the next, got {self.gammas}")
+
+    def __call__(self, t: ScalarLike) -> Scalar:
+        """Return γ(t)."""
+        times = jnp.linspace(0.0, 1.0, len(self.gammas))
+        return jnp.interp(jnp.asarray(t), times, jnp.asarray(self.gammas))
 
 
 class MonotoneNet(AbstractSchedule):

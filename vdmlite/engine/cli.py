@@ -21,11 +21,12 @@ from .. import (
     Karras,
     bits_per_dim,
     data,
+    draw,
     evaluate,
 )
 from . import datasets, devices, loop
 from .download import DownloadError
-from .figures import draw, look_at, save_figure, sheet
+from .figures import look_at, save_figure, sheet
 from .settings import DATA, RECIPES, Settings
 
 SCHEDULES: dict[str, Callable[[float, float], AbstractSchedule]] = {

@@ -11,9 +11,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Integer
 from matplotlib.figure import Figure
-from tqdm import tqdm
 
-from .. import VDM, bits_per_dim, error_curve, evaluate, sample
+from .. import VDM, bits_per_dim, draw, error_curve, evaluate
 from .._types import Key
 from ..data import Images
 from ..files import whole_file
@@ -50,18 +49,6 @@ def look_at(
         return {"test_loss": bits, "test_error": error}
 
     return look
-
-
-def draw(
-    vdm: VDM, count: int, *, steps: int, batch_size: int = 16, key: Key
-) -> Integer[np.ndarray, " n *shape"]:
-    """Draw examples in batches of one size, with a bar on the screen."""
-    batch_size, drawn = min(batch_size, count), []
-    batches = jax.random.split(key, -(-count // batch_size))
-    for batch_key in tqdm(batches, desc="drawing", leave=False, disable=None):
-        keys = jax.random.split(batch_key, batch_size)
-        drawn.append(np.asarray(jax.vmap(lambda k: sample(vdm, steps, key=k))(keys)))
-    return np.concatenate(drawn)[:count]
 
 
 def sheet(drawn: Integer[np.ndarray, "n h w c"], levels: int, title: str) -> Figure:

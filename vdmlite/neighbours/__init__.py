@@ -1,0 +1,5 @@
+"""The systems around VDM that the lessons visit, each a file of its own upon the core.
+
+Import the file that you need: `from vdmlite.neighbours import few_steps`. `ode` needs
+diffrax (`pip install "vdmlite[ode]"`).
+"""
