@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from oracles import EPS, agrees, close, mixture, over
 from scipy import integrate, stats
+from sklearn.datasets import load_digits
 
 import vdmlite as vdm
 from vdmlite import data
@@ -58,6 +59,14 @@ def test_entropy_in_one_and_two_dimensions():
 
 def hashes(images):
     return {image.tobytes() for image in images}
+
+
+def test_a_label_is_that_of_its_digit():
+    images, (pixels, named) = data.digits(), load_digits(return_X_y=True)
+    flat = [row.astype(np.uint8).tobytes() for row in pixels]
+    label_of = dict(zip(flat, named, strict=True))
+    for some, labels in zip((images.train, images.test), data.digit_labels(), strict=True):
+        assert [label_of[image.tobytes()] for image in some] == labels.tolist()
 
 
 def test_digits():

@@ -95,7 +95,7 @@ def test_every_step_brings_a_gaussian_to_its_variance(step, key):
     x = sample(model, 200, step, key=key)
     agrees(x, 0.0)
     z_0_variance = 0.25 * vdm.alpha2(-6.0) + vdm.sigma2(-6.0)
-    assert abs(float(jnp.var(x) * vdm.alpha2(-6.0) / z_0_variance) - 1) < 0.03
+    assert abs(float(jnp.var(x) * vdm.alpha2(-6.0) / z_0_variance) - 1) < 0.05
 
 
 def test_the_variance_after_ancestral_steps_is_off_in_first_order(key):
@@ -158,6 +158,7 @@ def test_memory_grows_with_the_steps_only_where_all_latents_are_asked_for(key):
 
     def memory(of, steps: int) -> int:
         sizes = jax.jit(lambda k: of(steps, k)).lower(key).compile().memory_analysis()
+        assert sizes is not None
         return sizes.temp_size_in_bytes + sizes.output_size_in_bytes
 
     def one(steps: int, key):
