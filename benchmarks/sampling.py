@@ -1,0 +1,68 @@
+"""What sampling and choosing its grid cost: `python run.py benchmark`.
+
+Two tables. The best grids of up to 32 steps among 1000 candidates, against a lower limit: the
+additions alone. And a step of `sample` and of `draw` for 64 digits, against the network's
+guess alone. Seconds are those of the machine at hand; ratios compare within a run.
+"""
+
+import time
+from collections.abc import Callable
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+import vdmlite as v
+from vdmlite.course import pretrained
+from vdmlite.neighbours.few_steps import edge_costs, shortest_paths
+from vdmlite.neighbours.ode import heun_step
+
+STEPS, COUNT = 50, 64
+
+
+def main() -> None:
+    """Measure and print."""
+    gammas = np.linspace(-13.3, 5.0, 1000)
+    error = 0.25 * np.exp(-gammas) / (1 + 0.25 * np.exp(-gammas))
+    costs, rest = edge_costs(gammas, error), np.zeros((1000, 1))
+    program = least(lambda: shortest_paths(edge_costs(gammas, error), 32))
+    additions = least(lambda: [rest + costs for _ in range(32)])
+    print(f"best grids of 1 … 32 steps among {len(gammas)}: {program:.3f} s,")
+    print(f"  {program / additions:.1f} × the additions alone\n")
+
+    model = pretrained.load("digits")
+    key, z = jax.random.key(0), jax.random.normal(jax.random.key(1), (COUNT, *model.shape))
+    guess = eqx.filter_jit(lambda m, z: jax.vmap(lambda z: m.denoiser(z, 0.5).eps)(z))
+    alone = least(lambda: guess(model, z).block_until_ready(), times=50)
+    print(
+        f"{COUNT} digits, one guess of the network: {1e3 * alone:.2f} ms. One step, in guesses:"
+    )
+    print("              sample    draw")
+    for name, step in {
+        "ancestral": v.ancestral_step,
+        "DDIM": v.ddim_step,
+        "Heun (two)": heun_step,
+    }.items():
+        together = jax.jit(jax.vmap(lambda k, step=step: v.sample(model, STEPS, step, key=k)))
+        keys = jax.random.split(key, COUNT)
+        inside = least(lambda: jnp.asarray(together(keys)).block_until_ready())  # noqa: B023
+        outside = least(
+            lambda: v.draw(model, COUNT, steps=STEPS, step=step, batch_size=COUNT, key=key)  # noqa: B023
+        )
+        print(f"  {name:10s}  {inside / STEPS / alone:6.2f}  {outside / STEPS / alone:6.2f}")
+
+
+def least(task: Callable, times: int = 5) -> float:
+    """Return the least seconds of some runs of a task, after one that compiles it."""
+    task()
+    seconds = []
+    for _ in range(times):
+        start = time.perf_counter()
+        task()
+        seconds.append(time.perf_counter() - start)
+    return min(seconds)
+
+
+if __name__ == "__main__":
+    main()
