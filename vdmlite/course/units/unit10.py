@@ -1,0 +1,445 @@
+"""Built from solutions/10_few_steps.py. Do not edit."""
+
+
+import jax
+import jax.numpy as jnp
+
+from vdmlite.course import check, hint, solution, todo
+
+
+import numpy as np
+
+import vdmlite
+from vdmlite.course import exercise
+from vdmlite.neighbours import few_steps
+
+
+def some_curve(key, n=6):
+    """Rising levels of γ, and an error at each that falls towards noise, but not evenly."""
+    gamma_key, m_key = jax.random.split(key)
+    gammas = -3.0 + jnp.cumsum(jax.random.uniform(gamma_key, (n,), minval=0.3, maxval=1.4))
+    u = jnp.exp(-gammas)
+    return gammas, 5 * u / (4 + u) * jax.random.uniform(m_key, (n,), minval=0.7, maxval=1.0)
+
+
+def some_map(key):
+    """The best lengths to six towns over two roads, and the roads, one from each to each."""
+    roads = jax.random.uniform(key, (6, 6), minval=0.2)
+    return jnp.asarray(few_steps.shortest_paths(np.asarray(roads), 2).cost[2]), roads
+
+
+def some_table(key):
+    """Where each minimum came from, on a map of nine towns with roads one way, and K."""
+    road_key, steps_key = jax.random.split(key)
+    roads = np.asarray(jax.random.uniform(road_key, (9, 9), minval=0.2))
+    forward = np.arange(9)[:, None] < np.arange(9)
+    table = few_steps.shortest_paths(np.where(forward, roads, np.inf), 6)
+    return jnp.asarray(table.previous), int(jax.random.randint(steps_key, (), 3, 7))
+
+
+def some_images(key):
+    """Levels of γ, the error of six images at each, a grid among them, and a dimension."""
+    gammas, m = some_curve(key, 8)
+    each = m * (1 + 0.4 * jax.random.normal(jax.random.fold_in(key, 1), (6, 1)))
+    own = jax.random.uniform(jax.random.fold_in(key, 2), (6, 8), minval=0.8, maxval=1.2)
+    return gammas, each * own, jnp.array([0, 2, 3, 5, 7]), 12
+
+
+def promise_by_the_package(gammas, m, way, D):
+    """The mean and its error, each image's grid priced by `edge_costs`."""
+    way = np.asarray(way)
+    costs = [few_steps.edge_costs(np.asarray(gammas), np.asarray(row)) for row in m]
+    bits = vdmlite.bits_per_dim(jnp.stack([c[way[:-1], way[1:]].sum() for c in costs]), (D,))
+    return bits.mean(), bits.std(ddof=1) / np.sqrt(len(m))
+
+
+def edge_costs(gammas, m):
+    """Return the matrix of the prices c_ij in nats, 0 where there is no step."""
+    rise = gammas[None, :] - gammas[:, None]
+    price = 0.5 * jnp.expm1(rise) * m[None, :]
+    return jnp.where(rise > 0, price, 0.0)
+
+
+exercise(
+    "10.1",
+    edge_costs,
+    inputs=some_curve,
+    hints=[
+        "j counts columns, so γ_j belongs into a row, [None, :], and γ_i into a column, [:, None].",
+        "The error is that of the noisy end γ_j, where the step begins: one number for each column.",
+        "There is a step where the rise γ_j − γ_i is positive.",
+    ],
+    slips=[
+        (
+            "gammas[None, :] - gammas[:, None]",
+            "gammas[:, None] - gammas[None, :]",
+            "This is γ_i − γ_j, the matrix turned over: the price of a step needs noisy end less clean end, γ_j − γ_i.",
+        ),
+        (
+            "m[None, :]",
+            "m[:, None]",
+            "That takes the error at the clean end γ_i; the step begins at the noisy end γ_j, and the guess is made there.",
+        ),
+        (
+            "0.5 * jnp.expm1(rise)",
+            "jnp.expm1(rise)",
+            "The half is missing: a KL of two Gaussians has ½ before the squared distance of their means.",
+        ),
+        (
+            "jnp.expm1(rise)",
+            "jnp.exp(rise)",
+            "Without the −1 a step that goes nowhere would cost ½ m. The price is that of a difference of SNRs.",
+        ),
+        (
+            "jnp.expm1(rise)",
+            "rise",
+            "That is the price of infinitely many small steps; one long step costs e^(γ_j − γ_i) − 1, which is more.",
+        ),
+        (
+            "jnp.where(rise > 0, price, 0.0)",
+            "price",
+            "Below the diagonal γ_i exceeds γ_j. There is no step up towards noise, and no step with a negative price.",
+        ),
+    ],
+    laws=[
+        (
+            "in SNR the price is width times height, (u_i − u_j) · ½ m_j/u_j",
+            lambda f: (
+                f(jnp.array([-1.0, 0.5]), jnp.array([9.0, 0.3]))[0, 1],
+                0.5 * (jnp.exp(1.0) - jnp.exp(-0.5)) * 0.3 / jnp.exp(-0.5),
+            ),
+        ),
+        (
+            "a tiny step costs ½ m times its length in γ, without losing digits",
+            lambda f: (
+                f(jnp.array([0.0, 1e-5]), jnp.array([1.0, 0.8]))[0, 1] * 1e5,
+                jnp.asarray(0.4),
+            ),
+        ),
+    ],
+    ships=lambda gammas, m: np.nan_to_num(
+        few_steps.edge_costs(np.asarray(gammas), np.asarray(m)), posinf=0.0
+    ),
+)
+
+
+def one_round(C, roads):
+    """Return (the best lengths over one road more, the town that each comes from)."""
+    through = C[:, None] + roads
+    new = through.min(0)
+    came_from = through.argmin(0)
+    return new, came_from
+
+
+exercise(
+    "10.2",
+    one_round,
+    inputs=some_map,
+    hints=[
+        "C_i belongs to row i whatever the column, so C stands as a column: C[:, None].",
+        "j is to be kept and i to be chosen: take the minimum over the rows, axis 0.",
+    ],
+    slips=[
+        (
+            "C[:, None] + roads",
+            "C[None, :] + roads",
+            "This adds the way to j, where the new road ends. What comes before the road from i to j is the way to i, a column.",
+        ),
+        (
+            "C[:, None] + roads",
+            "roads",
+            "That is the shortest last road alone; the way to where it begins, C_i, counts too.",
+        ),
+        (
+            "through.min(0)",
+            "through.min(1)",
+            "This minimum runs over j, axis 1: it is the best way that goes on from i, not the best that arrives at j.",
+        ),
+        (
+            "through.min(0)",
+            "jnp.minimum(C, through.min(0))",
+            "This keeps the old way where it is shorter, and that has one road less: exactly k are asked for.",
+        ),
+        (
+            "through.min(0)",
+            "C[through.argmin(0)]",
+            "The length stops one town early: the last road is missing.",
+        ),
+        (
+            "through.argmin(0)",
+            "through.argmin(1)",
+            "That says for each i where to go next; you are asked for each j where the way comes from, axis 0.",
+        ),
+        (
+            "through.argmin(0)",
+            "roads.argmin(0)",
+            "That is the town with the shortest road to j; it may be far away itself. Look where the sum is least.",
+        ),
+    ],
+    laws=[
+        (
+            "with only town 0 reached so far, C = (0, ∞, ∞), the new lengths are those of the roads from it",
+            lambda f: (
+                f(
+                    jnp.array([0.0, jnp.inf, jnp.inf]),
+                    jnp.array([[0.5, 1.0, 4.0], [2.0, 0.1, 0.2], [3.0, 0.3, 0.4]]),
+                ),
+                (jnp.array([0.5, 1.0, 4.0]), jnp.zeros(3)),
+            ),
+        ),
+    ],
+    ships=lambda C, roads: tuple(
+        part[3] for part in few_steps.shortest_paths(np.asarray(roads), 3)
+    ),
+)
+
+
+def walk_back(came_from, K):
+    """Return the towns of the best way of K roads, from the first to the last."""
+    last = came_from.shape[1] - 1
+    rows = range(K, 0, -1)
+    way = [last]
+    for k in rows:
+        before = came_from[k, way[-1]]
+        way.append(int(before))
+    forward = way[::-1]
+    return jnp.array(forward)
+
+
+exercise(
+    "10.3",
+    walk_back,
+    inputs=some_table,
+    hints=[
+        "The table has a column for each town, and towns count from 0.",
+        "The last town was reached over K roads: begin with row K, and end with row 1. range(a, b, -1) counts down from a and stops before b.",
+        "way[-1] is the town added last, and way[::-1] the list turned round.",
+    ],
+    slips=[
+        (
+            "came_from.shape[1] - 1",
+            "came_from.shape[1]",
+            "Towns count from 0, so the last of N towns is N − 1.",
+        ),
+        (
+            "came_from.shape[1] - 1",
+            "came_from.shape[0] - 1",
+            "The rows of the table are numbers of roads; the towns are its columns.",
+        ),
+        (
+            "range(K, 0, -1)",
+            "range(K - 1, -1, -1)",
+            "One row too high: the last town is reached over K roads, so the first row to look at is K, and row 0 means nothing.",
+        ),
+        (
+            "range(K, 0, -1)",
+            "range(1, K + 1)",
+            "Walking back, the ways get shorter: begin with row K and count down.",
+        ),
+        (
+            "came_from[k, way[-1]]",
+            "came_from[K, way[-1]]",
+            "This looks at row K every time; the way to the town before has one road less, so go up a row at each step.",
+        ),
+        (
+            "came_from[k, way[-1]]",
+            "came_from[k, last]",
+            "This asks at the last town every time; ask at the town that you have just come to, way[-1].",
+        ),
+        (
+            "way[::-1]",
+            "way",
+            "That is the way back, from the last town to the first: turn it round.",
+        ),
+    ],
+    laws=[
+        (
+            "a way of one road goes from town 0 straight to the last",
+            lambda f: (f(jnp.zeros((2, 5), int), 1), jnp.array([0, 4])),
+        ),
+    ],
+    ships=lambda came_from, K: few_steps.ShortestPaths(
+        np.zeros(came_from.shape), np.asarray(came_from)
+    ).path(K),
+)
+
+
+def promise(gammas, m, way, D):
+    """Return (the mean diffusion loss of a grid, its standard error) in bits per dimension."""
+    weights = 0.5 * jnp.expm1(jnp.diff(gammas[way]))
+    each = m[:, way[1:]] @ weights
+    bits = each / (D * jnp.log(2))
+    error = bits.std(ddof=1) / jnp.sqrt(len(m))
+    return bits.mean(), error
+
+
+exercise(
+    "10.4",
+    promise,
+    inputs=some_images,
+    hints=[
+        "jnp.diff(a) is each entry less the one before; it has one entry less than a.",
+        "Every step pays the error of its noisy end: those are the levels of the grid but the first. m[:, b] takes the columns b, "
+        "and @ multiplies along the last axis and sums.",
+        "Sum over the steps of one image first, then take the standard deviation over the images.",
+    ],
+    slips=[
+        (
+            "jnp.expm1(jnp.diff(gammas[way]))",
+            "jnp.diff(gammas[way])",
+            "That is the price of infinitely many small steps between these levels; a single step costs e^(γ_j − γ_i) − 1.",
+        ),
+        (
+            "0.5 * jnp.expm1",
+            "jnp.expm1",
+            "The half of each step's price is missing.",
+        ),
+        (
+            "m[:, way[1:]]",
+            "m[:, way[:-1]]",
+            "That takes the errors at the clean ends of the steps; the guess is made at the noisy end, where the step begins.",
+        ),
+        (
+            "m[:, way[1:]]",
+            "m[:, 1 : len(way)]",
+            "These are the errors of the first few candidates; the levels of the grid are at the places in way.",
+        ),
+        (
+            "each / (D * jnp.log(2))",
+            "each / D",
+            "These are nats per dimension; divide by log 2 to have bits.",
+        ),
+        (
+            "each / (D * jnp.log(2))",
+            "each / jnp.log(2)",
+            "That is for the whole image: divide by its dimensions.",
+        ),
+        (
+            "bits.std(ddof=1) / jnp.sqrt(len(m))",
+            "bits.std(ddof=1)",
+            "That is the scatter of single images; their mean is known better, by the root of their number.",
+        ),
+        (
+            "bits.std(ddof=1) / jnp.sqrt(len(m))",
+            "bits.std(ddof=1) / len(m)",
+            "Variances of independent numbers add up, so the error falls with the root of n, not with n.",
+        ),
+        (
+            "bits.std(ddof=1)",
+            "bits.std()",
+            "This divides by n where n − 1 is due, because the mean is estimated from the same images: ddof=1.",
+        ),
+        (
+            "bits.std(ddof=1)",
+            "jnp.sqrt(jnp.sum((weights * m[:, way[1:]].std(0, ddof=1)) ** 2)) / (D * jnp.log(2))",
+            "This adds the errors of the levels as if they were independent, but all levels were measured on the same images: "
+            "form each image's sum first.",
+        ),
+    ],
+    laws=[
+        (
+            "two images with the same errors leave no error of the mean",
+            lambda f: (
+                f(jnp.array([0.0, 1.0, 2.0]), jnp.ones((2, 3)), jnp.array([0, 1, 2]), 4)[1]
+                + 1.0,
+                jnp.asarray(1.0),
+            ),
+        ),
+    ],
+    ships=promise_by_the_package,
+)
+
+
+def steps_needed(gammas, m, excess):
+    """Return (A in nats, the number of steps for an excess in nats)."""
+    u = jnp.exp(-gammas)
+    f = 0.5 * m / u
+    pieces = jnp.sqrt(jnp.abs(jnp.diff(f) * jnp.diff(u)))
+    A = 0.5 * jnp.sum(pieces) ** 2
+    steps = A / excess
+    return A, steps
+
+
+line = jnp.linspace(1.0, 3.0, 50)[::-1]  # SNRs, so that the γ's rise
+fine = jnp.linspace(-2.0, 2.0, 400)
+two_halves = (
+    "A half is missing. There are two: f is half the squared error of x, and the excess of a step is "
+    "a triangle, half of width times height."
+)
+
+exercise(
+    "10.5",
+    steps_needed,
+    inputs=lambda key: (
+        *some_curve(key, 12),
+        jax.random.uniform(jax.random.fold_in(key, 1), minval=0.02, maxval=0.5),
+    ),
+    hints=[
+        "Divide m by the SNR: the error of the noise is SNR times the error of x.",
+        "jnp.diff gives the differences between neighbours. f and u run in opposite directions, hence the absolute value.",
+        "The integral is the sum of the pieces; the whole of it is squared.",
+    ],
+    slips=[
+        (
+            "jnp.exp(-gammas)",
+            "jnp.exp(gammas)",
+            "That is one over the SNR: γ is minus its logarithm.",
+        ),
+        (
+            "0.5 * m / u",
+            "0.5 * m",
+            "That is the height over γ. Over u the same area has the height ½ m/u, since du = −u dγ.",
+        ),
+        (
+            "0.5 * m / u",
+            "m / u",
+            two_halves,
+        ),
+        (
+            "jnp.diff(f) * jnp.diff(u)",
+            "jnp.diff(f) / jnp.diff(u)",
+            "That is √|f′| without du: each piece of the integral lacks its factor |Δu|.",
+        ),
+        (
+            "jnp.sqrt(jnp.abs(jnp.diff(f) * jnp.diff(u)))",
+            "jnp.abs(jnp.diff(f))",
+            "That is |f′| |du|, and its sum only the height that f falls through; the root of f′ is asked for.",
+        ),
+        (
+            "0.5 * jnp.sum(pieces) ** 2",
+            "0.5 * jnp.sum(pieces**2)",
+            "The square belongs outside the integral: this sum gets ever smaller as the levels get closer.",
+        ),
+        (
+            "0.5 * jnp.sum(pieces) ** 2",
+            "jnp.sum(pieces) ** 2",
+            two_halves,
+        ),
+        (
+            "A / excess",
+            "excess / A",
+            "Turned over: a smaller excess needs more steps.",
+        ),
+        (
+            "A / excess",
+            "jnp.sqrt(A / excess)",
+            "The excess falls like 1/K, not like 1/K²: a tenth of it takes ten times the steps.",
+        ),
+    ],
+    laws=[
+        (
+            "where f falls along a straight line, A is half its fall times the range of u",
+            lambda f: (
+                f(-jnp.log(line), 2 * line * (5.0 - 0.7 * line), jnp.asarray(1.0))[0],
+                jnp.asarray(0.5 * (0.7 * 2.0) * 2.0),
+            ),
+        ),
+        (
+            "for Gaussian data of standard deviation ½, A is ¼ log² of the ratio of 4 + u at the two ends",
+            lambda f: (
+                f(fine, jnp.exp(-fine) / (4 + jnp.exp(-fine)), jnp.asarray(1.0))[0],
+                0.25 * jnp.log((4 + jnp.exp(2.0)) / (4 + jnp.exp(-2.0))) ** 2,
+            ),
+        ),
+    ],
+)
