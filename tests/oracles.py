@@ -116,6 +116,16 @@ def normal_nodes(n: int):
     return nodes, weights / weights.sum()
 
 
+def time_nodes():
+    """Return points and weights of the mean over t ~ U(0, 1).
+
+    By quarters, so that the kinks of the `PiecewiseLinear` above lie inside none.
+    """
+    nodes, weights = np.polynomial.legendre.leggauss(20)
+    times = (np.arange(4)[:, None] + (nodes + 1) / 2) / 4
+    return jnp.asarray(times.ravel(), jnp.result_type(float)), np.tile(weights / 8, 4)
+
+
 def close(actual, desired, ulps: float = 32, scale: float = 1.0) -> None:
     """Assert equality up to `ulps` roundings of numbers of size `scale`."""
     atol = ulps * EPS * scale
