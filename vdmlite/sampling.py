@@ -39,7 +39,7 @@ def ddim_step(
     gamma_s: ScalarLike,
     gamma_t: ScalarLike,
     *,
-    eta: float = 0.0,
+    eta: ScalarLike = 0.0,
     key: Key,
 ) -> Float[Array, "*shape"]:
     """Return z_s = α_s x̂ + √(σ_s² − ν²) ε̂ + ν ε, with ν the posterior's width times η.

@@ -20,7 +20,7 @@ def langevin_move(
     z: Float[Array, "*shape"],
     gamma: ScalarLike,
     *,
-    size: float,
+    size: ScalarLike,
     key: Key,
 ) -> Float[Array, "*shape"]:
     """Return z + ½ δ ∇ log q(z) + √δ ε with δ = size · σ², a move at one noise level.

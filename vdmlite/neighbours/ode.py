@@ -89,7 +89,8 @@ def log_prob(
     log p(z_0) = log p(z_1) + ∫ div(dz/dγ) dγ, from γ_0 to γ_1. The divergence is exact, which
     takes as many passes as z has dimensions; or, in high dimension, the mean of vᵀ J v over
     `probes` random vectors of signs v, drawn by `key` and kept along the way (Hutchinson's
-    estimate, as in Grathwohl et al. 2019). For data x = z_0/α_0 add `x_scale(vdm)`.
+    estimate, as in Grathwohl et al. 2019; from fewer than 30 its error is itself uncertain).
+    For data x = z_0/α_0 add `x_scale(vdm)`.
 
     Raises:
         ValueError: fewer than 2 probes, or probes without a key.
