@@ -30,8 +30,10 @@ from vdmlite.neighbours.ode import heun_step
 from vdmlite.nn import MLP, ConvNet
 from vdmlite.viz import COLORS, LINES, MARKERS, images, points
 
-keys = jax.random.split(jax.random.key(9), 8)
-z_key, ring_key, draw_key, line_key, digits_key, judge_key, sheet_key, right_key = keys
+keys = jax.random.split(jax.random.key(9), 13)
+z_key, level_key, noise_key, share_key, ring_key, fit_key, draw_key = keys[:7]
+line_key, digits_key, judge_key, sheet_key, right_key, range_key = keys[7:]
+CLEAN = -13.3  # a noise level at which z is x, nearly
 
 # %% [markdown]
 # ## Bayes' rule for scores
@@ -43,7 +45,7 @@ z_key, ring_key, draw_key, line_key, digits_key, judge_key, sheet_key, right_key
 #
 # The **score** of the examples with a label is the score of all, plus a push uphill on the probability that a *classifier* gives
 # the label. To ask for the label more loudly, push $w$ times as hard. With $\hat\varepsilon = -\sigma\, \nabla \log q$ (lesson 04) there are two
-# ways to write that down. The first needs a classifier (Dhariwal and Nichol):
+# ways to write down the guided guess of the noise, $\tilde\varepsilon$. The first needs a classifier (Dhariwal and Nichol):
 #
 # $$ \tilde\varepsilon = \hat\varepsilon(z) - w\, \sigma\, \nabla \log p(c \mid z) . $$
 #
@@ -94,8 +96,8 @@ def noised(x, gammas, *, key):
 
 
 n = pick(smoke=200, laptop=10_000)
-levels = jax.random.uniform(z_key, (n,), minval=-7.0, maxval=5.0)
-z = noised(data.sample(ring, n, key=z_key), levels, key=ring_key)
+levels = jax.random.uniform(level_key, (n,), minval=-7.0, maxval=5.0)
+z = noised(data.sample(ring, n, key=z_key), levels, key=noise_key)
 
 
 @partial(jax.jit, static_argnames="c")
@@ -122,8 +124,8 @@ for name, gap in gaps.items():
 claim("09", "ring: largest difference between the forms of guidance, in ε̃", max(gaps.values()), at_most=1e-4)  # fmt: skip
 
 # %% [markdown]
-# The package's two classes are the two formulas, and both are the same function, up to single precision. What differs in
-# practice is where $p(c \mid z)$ comes from.
+# The package's two classes are the two formulas, and with exact parts both are the same function, up to single precision. What
+# differs in practice is where the push comes from.
 #
 # ## A classifier of clean data is no help
 #
@@ -144,24 +146,24 @@ print("   γ     right    clean-only       relative to the right push")
 x = data.sample(ring, n, key=draw_key)
 for gamma in (-6.0, -2.0, 0.0, 2.0, 4.0):
     level = jnp.full(n, gamma)
-    z = noised(x, level, key=ring_key)
-    sure, push = jax.vmap(opinions)(z, level, level)
-    clean_sure, clean_push = jax.vmap(opinions)(z, level, jnp.full(n, -13.3))
+    noisy = noised(x, level, key=noise_key)
+    sure, push = jax.vmap(opinions)(noisy, level, level)
+    clean_sure, clean_push = jax.vmap(opinions)(noisy, level, jnp.full(n, CLEAN))
     wrong = jnp.sqrt(jnp.mean((clean_push - push) ** 2) / jnp.mean(push**2))
     print(f"{gamma:4.0f}    {sure.mean():6.2f}    {clean_sure.mean():6.2f}      {wrong:16.1f}")
 
 # %% [markdown]
 # In strong noise nobody can tell the label: the right classifier says so, and pushes gently. The clean one is as sure as ever, about
 # nothing, and its push is many times too large. A classifier for guidance must be trained on noisy data and be told γ.
-# That is a second network, as good as the denoiser. Classifier-free guidance saves it.
+# That would be a second network, trained with as much care as the denoiser. Classifier-free guidance does without it.
 #
 # ## One network, told and untold
 #
-# It saves the second denoiser, too. Give the network the label as one more input, and in training now and then replace it by
+# It can do without a second denoiser, too. Give the network the label as one more input, and in training now and then replace it by
 # a special label, "none": one network learns $\hat\varepsilon(z \mid c)$ and $\hat\varepsilon(z)$. The whole trick is one line:
 
 # %%
-u = jax.random.uniform(ring_key, (10_000,))
+u = jax.random.uniform(share_key, (10_000,))
 seen = jnp.where(u < 0.2, 4, 2)  # of label 2, or 4 for none
 print(f"share of labels dropped: {jnp.mean(seen == 4):.3f}")
 
@@ -186,7 +188,7 @@ def fit(vdm, examples, labels, *, steps, batch, rate, key):
 random = np.random.default_rng(9)
 spots = random.integers(0, 8, 20_000)
 ring_points = np.float32(ring.means[spots] + 0.25 * random.standard_normal((20_000, 2)))
-net_key, table_key, fit_key = jax.random.split(ring_key, 3)
+net_key, table_key = jax.random.split(ring_key)
 ring_net = LabelNet(
     lambda shape: MLP(shape, out_shape=(2,), width=64, depth=2, key=net_key),
     (2,), labels=4, dropout=0.2, key=table_key,
@@ -216,15 +218,15 @@ def eps_of(denoiser, z, gammas):
 
 def error_share(x, exact, net):
     """The network's squared error in ε̃ at noised points, as a share of the exact square."""
-    z, gammas = noised(x, levels[: len(x)], key=z_key), levels[: len(x)]
-    found, true = eps_of(net, z, gammas), eps_of(exact, z, gammas)
+    noisy, gammas = noised(x, levels[: len(x)], key=noise_key), levels[: len(x)]
+    found, true = eps_of(net, noisy, gammas), eps_of(exact, noisy, gammas)
     return float(jnp.mean((found - true) ** 2) / jnp.mean(true**2))
 
 
 @jax.jit
 def sureness(x):
     """The mean of p(c | x) for label 0."""
-    return jnp.mean(jax.vmap(lambda x: jnp.exp(log_label(x, -13.3, 0)))(x))
+    return jnp.mean(jax.vmap(lambda x: jnp.exp(log_label(x, CLEAN, 0)))(x))
 
 
 count, steps = pick(smoke=(50, 10), laptop=(1000, 200))
@@ -236,8 +238,8 @@ def ring_draws(denoiser):
 
 
 mine = ring_points[spots // 2 == 0][:count]
-print("         error of ε̃ (share)              draws: spread, mean p(c | x)")
-print("scale    at the label's    at its own    exact          network")
+print("         error of ε̃ as a share, near     draws: spread, mean p(c | x)")
+print("scale    the label's points  own draws   exact          network")
 at_data, ring_drawn = {}, {}
 for w in (0.0, 1.0, 3.0, 8.0):
     pair = ClassifierFree(part(0), whole, jnp.asarray(w)), guided(ring_model, 0, w)
@@ -253,7 +255,7 @@ claim("09", "ring, scale 3: squared error of the trained ε̃, as a share of its
 figure, axes = plt.subplots(2, 4, figsize=(10, 5.2), sharex=True, sharey=True)
 for column, (w, pair) in zip(axes.T, ring_drawn.items(), strict=True):
     for ax, drawn, name in zip(column, pair, ("exact", "network"), strict=True):
-        points(ax, drawn, title=f"{name}, scale {w:g}", reach=2.2)
+        points(ax, drawn, title=f"{name}, scale {w:g}", reach=3.2)
         ax.plot(*ring.means[2:].T, "o", color="0.5", mfc="none", ms=10)
         ax.plot(*ring.means[:2].T, "X", color=COLORS[1], ms=7)
 show(
@@ -264,10 +266,12 @@ show(
 )
 
 # %% [markdown]
-# The crosses are the label's two spots, the circles the others. At scale 1 the draws are the label's points. With the scale they
-# move away from the other labels and huddle: a smaller spread, and a label that is surer, $p(c \mid x)$ near 1.
+# The crosses are the label's two spots, the circles the others. At scale 1 the draws are the label's points. With the scale the exact
+# draws move away from the other labels and huddle: a smaller spread (the root of the summed variances), and a label that is surer,
+# $p(c \mid x)$ near 1.
 #
-# The untold guess, scale 0, is worse than the told one, scale 1: it had a fifth of the examples. Beyond 1 the network does worse, for
+# The untold guess, scale 0, is worse than the told one, scale 1. Not for want of examples: each of the two saw a fifth of them, 0.2 and
+# 0.8 · ¼. But it has eight spots to know, the told one only two. Beyond 1 the network does worse, for
 # two reasons. An error in the difference of its two guesses is multiplied by $w$, as the first column says. And guidance leads away
 # from the data, to places that the network never saw in training: at scale 8 it makes two wings of its own, wider than they should
 # be, where its error is larger still (second column). Exact guidance has none.
@@ -324,17 +328,18 @@ claim("09", "line, scale 2: by how much the samples overshoot (standard errors)"
       at_least=5, trained=True)  # fmt: skip
 
 # %% [markdown]
-# At scale 1, which is a model, both walks agree with the density and with each other. At other scales they overshoot,
-# and *by different amounts*: there is no one density behind $\tilde\varepsilon$ for them to agree on.
+# At scale 1, which is a model, the means of both walks agree with the density's. At the larger scales they overshoot, and *by different
+# amounts*. At each noise level $\tilde\varepsilon$ does belong to a density, $q(z)\, p(c \mid z)^w$; but these are not one density of data,
+# noised more and more.
 #
 # Why? Sampling for the tilted density needs the score of that density *after it was noised*, and that is
 #
 # $$ \int q(x)\, p(c \mid x)^w\, q(z \mid x)\, dx = q(z)\; \mathbb E\bigl[ p(c \mid x)^w \bigm| z \bigr] , \qquad\text{while guidance uses}\qquad
 # q(z)\; \mathbb E\bigl[ p(c \mid x) \bigm| z \bigr]^w , $$
 #
-# for $p(c \mid z)$ is $\mathbb E[p(c \mid x) \mid z]$. The mean of a power is the power of the mean only for $w = 0$ and $1$: to tilt and then to noise
-# is not to noise and then to tilt. The clearest case is that of labels that never overlap. Then $p(c \mid x)$ is 0 or 1, so is its power, and the
-# tilted density is the label's own at any $w > 0$. Guidance narrows it all the same.
+# for $p(c \mid z)$ is $\mathbb E[p(c \mid x) \mid z]$. Unless $z$ settles what $p(c \mid x)$ is, the mean of a power is the power of the mean only for $w = 0$
+# and $1$: to tilt and then to noise is not to noise and then to tilt. The clearest case is that of labels that never overlap. Then $p(c \mid x)$ is 0 or 1, so is its power, and the
+# tilted density is the label's own at any $w > 0$. But $p(c \mid z)$ is not 0 or 1, and guidance changes the samples all the same.
 #
 # If that is the reason, a denoiser made for the tilted density must hit its mean. In one dimension we can build one: the density as
 # a string of narrow Gaussians.
@@ -346,7 +351,7 @@ string = vdmlite.Mixture(
     jnp.asarray(places[:, None], jnp.float32),
     jnp.full(len(places), 0.05),
 )
-few = pick(smoke={"count": 200, "steps": 10}, laptop={"count": 4000, "steps": 200})
+few = pick(smoke={"count": 200, "steps": 10}, laptop={"count": 4000, "steps": 400})
 drawn = line_draws(vdmlite.MixtureDenoiser(string), ancestral_step, **few, key=right_key)
 error = drawn.std(ddof=1) / np.sqrt(len(drawn))
 print(f"made for the tilted density of scale 2: mean {drawn.mean():.3f} ± {error:.3f}")
@@ -369,10 +374,13 @@ print(f"the tilted density itself:                   {tilted(2.0)[1]:.3f}")
 #
 # $$ s_w = s^w B^{1 - w} = s\, (s / B)^{w - 1} , $$
 #
-# whereas the tilted density has $\bigl( w/s^2 + (1 - w)/B^2 \bigr)^{-1/2}$. For $w > 1$ the flow is always the narrower of the two.
+# whereas the tilted density has $\bigl( w/s^2 + (1 - w)/B^2 \bigr)^{-1/2}$. For $w > 1$ the flow is the narrower of the two: with
+# $r = B^2/s^2 > 1$ this is Bernoulli's inequality, $r^w > 1 + w\,(r - 1)$.
 #
-# And if the label is *wider* than its background, $s > B$? Then $1/\tilde v$ falls with $w$ and at $w = s^2/(s^2 - B^2)$ it is 0: the tilted
-# density can't be normalised any more. The flow does not notice. It goes on, with a width that grows as $(s/B)^w$.
+# Can the label be *wider* than its background, $s > B$? A true label can't: $p(c \mid x) \le 1$ keeps its tails under those of all, and then the
+# tilted density can always be normalised. But two trained guesses need not fit together, and the background may be another label, one that
+# is not wanted (question 2 below). Then $1/\tilde v$ falls with $w$, and at $w = v_c/(v_c - v)$, for clean data $s^2/(s^2 - B^2)$, it is 0:
+# there is no such density any more. The flow does not notice. It goes on, with a width that grows as $(s/B)^w$.
 
 # %%
 print("   s    B    scale    tilted width    flow: formula   measured    ancestral")
@@ -425,10 +433,10 @@ show(
 
 # %% [markdown]
 # Formula and measurement agree for the flow, and neither walk has the width of the tilted density. (At scale 1, where all should agree, the ancestral
-# walk is 2 % narrow: its 400 steps are not quite fine enough.)
+# walk is about 1 % narrow: its 400 steps are not quite fine enough.)
 #
-# > **Warning.** At any scale but 0 and 1 the samples follow neither the data nor the tilted density, and what they do follow depends on
-# > the sampler. The bound, the likelihood and the bits per dimension of the model say nothing of them. The guided guess of $x$ may
+# > **Warning.** In general, at scales other than 0 and 1, the samples follow neither the data nor the tilted density, and what they do follow
+# > depends on the sampler. The bound, the likelihood and the bits per dimension of the model say nothing of them. The guided guess of $x$ may
 # > leave the range of the data; in pictures, pixels saturate. Report the scale *and the sampler* with every guided picture.
 #
 # ## Digits: what it buys and what it costs
@@ -490,8 +498,8 @@ print(f"the judge is right on {right.mean():.1%} of {len(right)} real test digit
 # %% [markdown]
 # Two numbers for each scale. **Fidelity**: the share of draws that the judge calls by the label that was asked for. **Diversity**: the
 # mean squared distance between two draws of one label, over that between two real digits of the label. (It is twice the mean
-# squared distance from the label's mean, which is how we compute it, with its error.) At 1 the draws differ among themselves as real
-# digits do.
+# squared distance from the label's mean; we compute it so, because a mean has a standard error.) A diversity of 1 says that the draws differ
+# among themselves as much as real digits do.
 
 
 # %%
@@ -507,7 +515,7 @@ def mean_and_error(numbers):
 
 @eqx.filter_jit
 def outside(denoiser, z):
-    """The share of the pixels of the guess of x at γ = 0 that no image could have."""
+    """The share of the pixels of the guess of x at γ = 0 that lie outside of −1 … 1."""
     guesses = jax.vmap(lambda z: denoiser(z, 0.0).x)(z)
     return jnp.mean(jnp.abs(guesses) > 1)
 
@@ -522,8 +530,9 @@ for w in pick(smoke=(0.0, 1.0, 4.0), laptop=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0)):
         vdm = eqx.tree_at(lambda vdm: vdm.denoiser, model, guided(model, c, w))
         key = jax.random.fold_in(sheet_key, c)
         clean = model.decoder.embed(jnp.asarray(digits.train[labels == c][:100]))
-        eps = jax.random.normal(key, clean.shape)
-        beyond.append(outside(vdm.denoiser, jnp.sqrt(0.5) * (clean + eps)))
+        eps = jax.random.normal(jax.random.fold_in(range_key, c), clean.shape)
+        noisy = jnp.sqrt(0.5) * (clean + eps)  # α = σ = √½ at γ = 0
+        beyond.append(outside(vdm.denoiser, noisy))
         drawn = vdmlite.draw(vdm, each, steps=steps, batch_size=each, key=key)
         sheets[w].append(drawn)
         hits.append(verdicts(drawn) == c)
@@ -573,12 +582,12 @@ show(
     "Left: four sheets of drawn digits, a row for each of the ten labels. At scale 0 the rows hold any digit, at scale 1 mostly "
     "the right digit in many hands, at scales 4 and 8 the right digit in nearly one and the same hand. Right: against the scale, "
     "fidelity rises from a tenth at 0 to nearly 1 at 2 and stays there, while diversity falls from 1.7 at 0 through about 1 at scale "
-    "1, like that of real digits, to 0.4 at 8.",
+    "1, like that of real digits, to under a half at 4 and 8.",
 )
 
 # %% [markdown]
 # At scale 1 the draws differ among themselves nearly as real digits do, but the judge recognises fewer of them than of real ones: a
-# perfect model would do as well as real digits, and this one is small. At scale 2 the judge recognises *more* than of real digits.
+# perfect model would do as well as real digits, and this one is small. From scale 2 on the judge recognises *more* than of the 360 real digits.
 # That is why people guide: to insist covers up what the model got wrong, for it keeps away from everything that another label could
 # have made. The price is in the other column: at scale 4 the diversity is less than half of that of real digits. From 4 to 8 there
 # is nothing left to buy.
@@ -593,7 +602,7 @@ show(
 #
 # ## Ask yourself
 #
-# 1. You have a model told labels and no other, trained without dropping any. Can you guide with it?
+# 1. Your only model was told the label of every example in training; none was ever dropped. Can you guide with it?
 # 2. A *negative* label: instead of "none", the untold guess is that of a label you do not want. Which score does scale 2 have then?
 # 3. The labels of digits hardly overlap. Which part of the lost diversity is explained by the tilted density?
 # 4. Somebody reports the bits per dimension of a guided model. What do you ask?

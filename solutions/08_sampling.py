@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 08 · Sampling: exercises
 #
-# *Five exercises, about 40 minutes · belongs to lesson 08*
+# *Five exercises, about 45 minutes · belongs to lesson 08*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
 # hint. Every check stands alone: go on to the next one whenever you like.
@@ -604,4 +604,4 @@ def at_the_next_level(f, gamma=0.5, h=1e-3, s=0.4):
 # ## Now import it
 #
 # What you wrote is `vdmlite.ancestral_step` (8.1), `vdmlite.ddim_step` with its `eta` (8.2), and in `vdmlite.neighbours` `ode.velocity` (8.3) and `langevin.langevin_move` (8.4), each of which
-# asks the denoiser itself and draws its own noise. `ode.log_prob` does 8.5 in many steps, whose lengths it chooses by the error.
+# asks the denoiser itself and draws what noise it needs. `ode.log_prob` does 8.5 in many steps, whose lengths it chooses by the error.

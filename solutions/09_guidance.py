@@ -298,7 +298,7 @@ exercise(
 # *difficulty ●○○ · 6 minutes*
 #
 # One network is to learn both guesses. So in training each example's label is hidden now and then: with probability
-# `dropout` the network sees "none" in its place. Labels are 0 … `labels` − 1, and "none" needs a number of its own, the next one. Return the
+# `dropout`, when the random number `u` is below it, the network sees "none" in its place. Labels are 0 … `labels` − 1, and "none" needs a number of its own, the next one. Return the
 # number that the network is shown. The line above the blanks draws a random number from 0 to 1; the function has to work under
 # `jit`, so use `jnp.where(condition, a, b)`, which is `a` where the condition holds and `b` elsewhere.
 
@@ -354,7 +354,7 @@ exercise(
     ],
     laws=[
         (
-            "with dropout ¼ the package's network sees label 2 of 5 just as often, and none in the same draws",
+            "with dropout ¼ the package's network sees label 2 of 5 just as often, and none as often",
             lambda f: (shares(f), shares_by_net()),
         ),
         (
@@ -374,10 +374,10 @@ exercise(
 #
 # On a line, let the examples with the label be $\mathcal N(m, s^2)$ and let all examples look like $\mathcal N(M, B^2)$. At the noise level `gamma` the
 # two are Gaussians with means $\alpha m$ and $\alpha M$ and variances $\alpha^2 s^2 + \sigma^2$ and $\alpha^2 B^2 + \sigma^2$. The score of a Gaussian is (mean − z)/variance, a
-# straight line. The guided score, $(1 - w)$ times that of all examples plus $w$ times that of the label, is therefore a straight line too, and so the score of a
+# straight line. The guided score, $(1 - w)$ times that of all examples plus $w$ times that of the label, is therefore a straight line too; as long as it falls, it is the score of a
 # Gaussian. Return its mean and its variance.
 #
-# With $B$ far larger than $s$ the variance is about that of the label over $w$: as if cooled to the temperature $1/w$.
+# With $\alpha B$ far larger than both $\alpha s$ and σ the variance is about that of the label over $w$: as if cooled to the temperature $1/w$.
 
 
 # %% tags=["9.4"]
@@ -480,9 +480,9 @@ exercise(
 #
 # The guided score of 9.4 falls with $z$ as long as the `precision` is positive; then it calls $z$ back to some mean. At precision 0 it is level, and
 # beyond it rises: it drives $z$ away, to infinity. Find the scale at which that happens, the largest $w$ for which all smaller ones from 1 on are
-# fine, at the noise level `gamma`; $s$ is the width of the label and $B$ that of all examples.
+# fine, at the noise level `gamma`; $s$ is the width of the label and $B$ that of all examples. (A true label is never the wider one, but a network's guesses need not fit together, and a second label may stand in place of "none".)
 #
-# If the label is the narrower of the two, $s \le B$, it never happens: return infinity, `jnp.inf`. The lines above the blanks
+# If the label is not the wider of the two, $s \le B$, it never happens: return infinity, `jnp.inf`. The lines above the blanks
 # give the two variances at this noise level. (`jnp.where(condition, a, b)` is `a` where the condition holds and `b` elsewhere.)
 
 

@@ -125,7 +125,7 @@ exercise(
         (
             "jnp.expm1(rise)",
             "rise",
-            "That is the price of infinitely many small steps; one long step costs e^(γ_j − γ_i) − 1, which is more.",
+            "That is the price of a very short step; a long one costs e^(γ_j − γ_i) − 1 in place of γ_j − γ_i, which is more.",
         ),
         (
             "jnp.where(rise > 0, price, 0.0)",
@@ -164,8 +164,8 @@ exercise(
 # $$ C^{\text{new}}_j = \min_i \bigl( C_i + \text{roads}_{ij} \bigr) . $$
 #
 # Return the new lengths, and for each town $j$ the town $i$ that the best way comes from. Do it for all towns at once.
-# `a.min(0)` takes the minimum of each column, over the rows; `a.argmin(0)` says in which row it is. (In this exercise every town has a road to
-# every other, and one back of another length. The table does not mind.)
+# `a.min(0)` takes the minimum of each column, over the rows; `a.argmin(0)` says in which row it is. (In this exercise there is a
+# road from every town to every town, itself included, and the way back has another length. The minimum is over all $i$.)
 
 
 # %% tags=["10.2"]
@@ -252,7 +252,7 @@ exercise(
 #
 # The table is full. `came_from[k, j]` is the town before $j$ on the best way from town 0 to $j$ over exactly $k$ roads (row 0 means nothing).
 # Return the whole way to the *last* town over exactly `K` roads: an array of `K + 1` towns, from town 0 to the last. Begin at the end. Note
-# that the way to the town before has one road less, so its own entry stands one row higher.
+# that the way to the town before has one road less, so its own entry stands in the row above, $k - 1$.
 
 
 # %% tags=["10.3"]
@@ -379,7 +379,7 @@ exercise(
         (
             "jnp.expm1(jnp.diff(gammas[way]))",
             "jnp.diff(gammas[way])",
-            "That is the price of infinitely many small steps between these levels; a single step costs e^(γ_j − γ_i) − 1.",
+            "That is the price of very short steps; a long one costs e^(γ_j − γ_i) − 1 in place of γ_j − γ_i, which is more.",
         ),
         (
             "0.5 * jnp.expm1",
@@ -540,7 +540,7 @@ exercise(
         (
             "A / excess",
             "jnp.sqrt(A / excess)",
-            "The excess falls like 1/K, not like 1/K²: a tenth of it takes ten times the steps.",
+            "The excess falls like 1/K, not like 1/K²: by this law a tenth of it takes ten times the steps.",
         ),
     ],
     laws=[
@@ -565,5 +565,5 @@ exercise(
 # ## Now import it
 #
 # What you wrote is in `vdmlite.neighbours.few_steps`: `edge_costs` (10.1, with ∞ in place of 0), `shortest_paths`, which goes through all the
-# rounds (10.2), and the method `path` of what it returns (10.3). `vdmlite.error_curve` measures the errors, and `few_steps.best_grid` does it all
-# at once. The promise with its error (10.4) and the law (10.5) are in the lesson only: each is four lines.
+# rounds (10.2), and the method `path` of what it returns (10.3). `vdmlite.error_curve` measures the errors, and `few_steps.best_grid` goes from
+# that curve to the best grid in one call. The promise with its error (10.4) and the law (10.5) are in the lesson only: each is four lines.

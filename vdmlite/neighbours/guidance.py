@@ -5,9 +5,9 @@
 
 The scale w is 0 for a model without labels and 1 for the model given the label, in both
 (Ho and Salimans write w for our w − 1). These two are models of the data. **Any other scale
-is not**: no data becomes q(z) q(c | z)^w when it is noised, so what comes out is not drawn
-from p(x) p(c | x)^w, and at large w it lies outside of the data. The bound of a guided model
-is still a bound, of what it draws, which the data then are unlikely to be.
+is not**: in general no data becomes q(z) p(c | z)^w when it is noised, so what comes out is
+not drawn from p(x) p(c | x)^w, and at large w it lies outside of the data. The bound of a
+guided model is still a bound, of what it draws, which the data then are unlikely to be.
 """
 
 from collections.abc import Callable

@@ -295,7 +295,7 @@ exercise(
     ],
     laws=[
         (
-            "with dropout ¼ the package's network sees label 2 of 5 just as often, and none in the same draws",
+            "with dropout ¼ the package's network sees label 2 of 5 just as often, and none as often",
             lambda f: (shares(f), shares_by_net()),
         ),
         (

@@ -93,7 +93,7 @@ exercise(
         (
             "jnp.expm1(rise)",
             "rise",
-            "That is the price of infinitely many small steps; one long step costs e^(γ_j − γ_i) − 1, which is more.",
+            "That is the price of a very short step; a long one costs e^(γ_j − γ_i) − 1 in place of γ_j − γ_i, which is more.",
         ),
         (
             "jnp.where(rise > 0, price, 0.0)",
@@ -287,7 +287,7 @@ exercise(
         (
             "jnp.expm1(jnp.diff(gammas[way]))",
             "jnp.diff(gammas[way])",
-            "That is the price of infinitely many small steps between these levels; a single step costs e^(γ_j − γ_i) − 1.",
+            "That is the price of very short steps; a long one costs e^(γ_j − γ_i) − 1 in place of γ_j − γ_i, which is more.",
         ),
         (
             "0.5 * jnp.expm1",
@@ -423,7 +423,7 @@ exercise(
         (
             "A / excess",
             "jnp.sqrt(A / excess)",
-            "The excess falls like 1/K, not like 1/K²: a tenth of it takes ten times the steps.",
+            "The excess falls like 1/K, not like 1/K²: by this law a tenth of it takes ten times the steps.",
         ),
     ],
     laws=[
