@@ -5,13 +5,12 @@ additions alone. And a step of `sample` and of `draw` for 64 digits, against the
 guess alone. Seconds are those of the machine at hand; ratios compare within a run.
 """
 
-import time
 from collections.abc import Callable
 
 import equinox as eqx
 import jax
-import jax.numpy as jnp
 import numpy as np
+from network import seconds
 
 import vdmlite as v
 from vdmlite.course import pretrained
@@ -26,15 +25,15 @@ def main() -> None:
     gammas = np.linspace(-13.3, 5.0, 1000)
     error = 0.25 * np.exp(-gammas) / (1 + 0.25 * np.exp(-gammas))
     costs, rest = edge_costs(gammas, error), np.zeros((1000, 1))
-    program = least(lambda: shortest_paths(edge_costs(gammas, error), 32))
-    additions = least(lambda: [rest + costs for _ in range(32)])
+    program = wall(lambda: shortest_paths(edge_costs(gammas, error), 32))
+    additions = wall(lambda: [rest + costs for _ in range(32)])
     print(f"best grids of 1 … 32 steps among {len(gammas)}: {program:.3f} s,")
     print(f"  {program / additions:.1f} × the additions alone\n")
 
     model = pretrained.load("digits")
     key, z = jax.random.key(0), jax.random.normal(jax.random.key(1), (COUNT, *model.shape))
     guess = eqx.filter_jit(lambda m, z: jax.vmap(lambda z: m.denoiser(z, 0.5).eps)(z))
-    alone = least(lambda: guess(model, z).block_until_ready(), times=50)
+    alone = wall(lambda: guess(model, z), repeat=50)
     print(
         f"{COUNT} digits, one guess of the network: {1e3 * alone:.2f} ms. One step, in guesses:"
     )
@@ -46,22 +45,16 @@ def main() -> None:
     }.items():
         together = jax.jit(jax.vmap(lambda k, step=step: v.sample(model, STEPS, step, key=k)))
         keys = jax.random.split(key, COUNT)
-        inside = least(lambda: jnp.asarray(together(keys)).block_until_ready())  # noqa: B023
-        outside = least(
+        inside = wall(lambda: together(keys))  # noqa: B023
+        outside = wall(
             lambda: v.draw(model, COUNT, steps=STEPS, step=step, batch_size=COUNT, key=key)  # noqa: B023
         )
         print(f"  {name:10s}  {inside / STEPS / alone:6.2f}  {outside / STEPS / alone:6.2f}")
 
 
-def least(task: Callable, times: int = 5) -> float:
-    """Return the least seconds of some runs of a task, after one that compiles it."""
-    task()
-    seconds = []
-    for _ in range(times):
-        start = time.perf_counter()
-        task()
-        seconds.append(time.perf_counter() - start)
-    return min(seconds)
+def wall(run: Callable, repeat: int = 5) -> float:
+    """Return the least wall time of a few runs, after one that doesn't count."""
+    return seconds(run, repeat)[1]
 
 
 if __name__ == "__main__":

@@ -108,7 +108,7 @@ def test_the_variance_after_ancestral_steps_is_off_in_first_order(key):
     assert abs(order - 1) < 0.15
 
 
-def test_ddim_is_of_first_order_on_a_gaussian(key):
+def test_ddim_is_of_first_order_on_a_gaussian_and_heun_of_second(key):
     """Against the exact map z √(v′/v), v = α² s² + σ²; on mixtures: `test_ode.py`."""
     denoiser = vdm.GaussianDenoiser(gaussian(shape=(3,)))
     z, steps = jnp.array([1.0, -0.4, 2.0]), np.array([16, 32, 64, 128])

@@ -94,20 +94,24 @@ def digits() -> Images:
     From the Optical Recognition of Handwritten Digits data of Alpaydin and Kaynak (UCI
     repository, CC BY 4.0), which ships with scikit-learn.
     """
-    from sklearn.datasets import load_digits
-
-    images = load_digits(return_X_y=True)[0].astype(np.uint8).reshape(-1, 8, 8, 1)
-    order = np.random.default_rng(0).permutation(len(images))
-    return Images(images[order[360:]], images[order[:360]], 17)
+    pixels, _ = _shuffled_digits()
+    images = pixels.astype(np.uint8).reshape(-1, 8, 8, 1)
+    return Images(images[360:], images[:360], 17)
 
 
 def digit_labels() -> tuple[Integer[np.ndarray, " n"], Integer[np.ndarray, " m"]]:
     """Return which digit, 0 … 9, each of the `digits` is: those to train, those to test."""
+    _, labels = _shuffled_digits()
+    return labels[360:], labels[:360]
+
+
+def _shuffled_digits() -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels and the labels in one order for good, the 360 to test first."""
     from sklearn.datasets import load_digits
 
-    labels = load_digits(return_X_y=True)[1]
+    pixels, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(labels))
-    return labels[order[360:]], labels[order[:360]]
+    return pixels[order], labels[order]
 
 
 def patches() -> Images:

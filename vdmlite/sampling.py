@@ -97,7 +97,7 @@ def sample(
     if steps < 1:
         raise ValueError(f"sampling needs at least 1 step, got {steps}")
     first_key, walk_key = jax.random.split(key)
-    gammas = jax.vmap(vdm.schedule)(jnp.linspace(1.0, 0.0, steps + 1))
+    gammas = _falling(vdm, steps)
     z_1 = vdm.prior.sample(key=first_key)
     z_0, _ = _walk(vdm.denoiser, z_1, gammas, step, key=walk_key)
     return vdm.decoder.mode(z_0, gammas[-1])
@@ -121,19 +121,22 @@ def draw(
     """
     if min(count, steps, batch_size) < 1:
         raise ValueError(f"nothing to draw: {count=}, {steps=}, {batch_size=}")
-    gammas = jax.vmap(vdm.schedule)(jnp.linspace(1.0, 0.0, steps + 1))
-    batches = -(-count // min(batch_size, count))
-    keys = jax.random.split(key, (batches, steps + 1, min(batch_size, count)))
-    bar = tqdm(total=batches * steps, desc="drawing", delay=2, leave=False, disable=None)
-    drawn = []
-    for start_keys, *step_keys in keys:
-        z = jax.vmap(lambda k: vdm.prior.sample(key=k))(start_keys)
-        for gamma_s, gamma_t, some in zip(gammas[1:], gammas[:-1], step_keys, strict=True):
-            z = _take_all(step, vdm.denoiser, z, gamma_s, gamma_t, some)
-            bar.update()
-        drawn.append(np.asarray(jax.vmap(vdm.decoder.mode, (0, None))(z, gammas[-1])))
-    bar.close()
+    gammas, drawn, batch_size = _falling(vdm, steps), [], min(batch_size, count)
+    keys = jax.random.split(key, (-(-count // batch_size), steps + 1, batch_size))
+    total = len(keys) * steps
+    with tqdm(total=total, desc="drawing", delay=2, leave=False, disable=None) as bar:
+        for start_keys, *step_keys in keys:
+            z = jax.vmap(lambda k: vdm.prior.sample(key=k))(start_keys)
+            for gamma_s, gamma_t, some in zip(gammas[1:], gammas[:-1], step_keys, strict=True):
+                z = _take_all(step, vdm.denoiser, z, gamma_s, gamma_t, some)
+                bar.update()
+            drawn.append(np.asarray(jax.vmap(vdm.decoder.mode, (0, None))(z, gammas[-1])))
     return np.concatenate(drawn)[:count]
+
+
+def _falling(vdm: VDM, steps: int) -> Float[Array, " n"]:
+    """Return γ from the noisy end to the clean one, at even times."""
+    return jax.vmap(vdm.schedule)(jnp.linspace(1.0, 0.0, steps + 1))
 
 
 @eqx.filter_jit

@@ -6,6 +6,7 @@ Points that move by it have the density q(z) at every γ, if ε̂ is exact (Song
 §4.3, here in γ). Solved by diffrax to a tolerance, in either direction.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -42,11 +43,11 @@ def heun_step(
     Two guesses a step, and an error of second order (Karras et al. 2022, algorithm 1, which
     is in z/α and σ/α, as here).
     """
+    del key
     here = denoiser(z_t, gamma_t).eps
     scale = alpha(gamma_s) / alpha(gamma_t)
     change = sigma(gamma_s) - scale * sigma(gamma_t)
     there = denoiser(scale * z_t + change * here, gamma_s).eps
-    del key
     return scale * z_t + change * 0.5 * (here + there)
 
 
@@ -121,7 +122,7 @@ def log_prob(
 
 def x_scale(vdm: VDM) -> Scalar:
     """Return D log α_0: what to add to log p(z_0) for the log density of x = z_0/α_0."""
-    return jnp.zeros(vdm.shape).size * jnp.log(alpha(vdm.schedule(0.0)))
+    return math.prod(vdm.shape) * jnp.log(alpha(vdm.schedule(0.0)))
 
 
 @eqx.filter_jit
