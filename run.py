@@ -1,7 +1,8 @@
 """Run vdmlite's jobs, each in an environment that this file builds first.
 
     python run.py                 the tour: the course in miniature, on real data
-    python run.py lab [03]        JupyterLab, on lesson 00 or the one you name
+    python run.py lab [03]        JupyterLab, on lesson 00 or the one you name; options for
+                                  Jupyter follow two dashes: lab 03 -- --port=9999
     python run.py lessons [03 …]  every lesson, or some, with their claims in a table
     python run.py test [--quick]  lint, types, tests and notebooks; what CI runs
     python run.py build [03 …]    the notebooks, from their sources (for authors)
@@ -15,17 +16,25 @@ Options before or after the job:
 
 import argparse
 import hashlib
+import io
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent
 WINDOWS = os.name == "nt"
 OLDEST = (3, 11)
 DOUBLE = "tests in double precision"
+SINGLE = ("course", "long", "once")
+"""The marks of tests that are the same in any precision."""
+FAST_TO_COMPILE = "--xla_backend_optimization_level=0 --xla_llvm_disable_expensive_passes=true"
+"""Tests compile far more than they compute: with these XLA takes two thirds of the time."""
 
 
 def main() -> int:
@@ -33,6 +42,10 @@ def main() -> int:
     if sys.version_info < OLDEST:
         print(f"vdmlite needs Python {OLDEST[0]}.{OLDEST[1]} or newer, this is {sys.version}")
         return 2
+    # Windows has alphabets without γ for what goes to a file or a pipe.
+    os.environ["PYTHONUTF8"] = "1"  # for all that is run from here
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -42,7 +55,13 @@ def main() -> int:
     parser.add_argument("--python", default="", metavar="X.Y")
     parser.add_argument("--versions", default="locked", metavar="WHICH")
     parser.add_argument("--quick", action="store_true", help="test: the core alone")
-    asked = parser.parse_intermixed_args()
+    words, options = split(sys.argv[1:])
+    asked, unknown = parser.parse_known_intermixed_args(words)
+    if unknown:
+        hint = "; options for Jupyter follow two dashes" if asked.job == "lab" else ""
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
+    if options and asked.job != "lab":
+        parser.error(f"{asked.job} passes no options on, got {' '.join(options)}")
     if asked.names and asked.job in ("tour", "test", "benchmark"):
         parser.error(f"{asked.job} takes no names, got {' '.join(asked.names)}")
     os.chdir(ROOT)
@@ -57,10 +76,16 @@ def main() -> int:
         scripts = sorted(ROOT.glob("benchmarks/*.py"))
         return max(subprocess.run([python, script]).returncode for script in scripts)
     if asked.job == "lab":
-        return lab(python, asked.names)
+        return lab(python, asked.names, options)
     return subprocess.run(
         [python, "-m", f"vdmlite.course.{asked.job}", *asked.names]
     ).returncode
+
+
+def split(words: list[str]) -> tuple[list[str], list[str]]:
+    """Return the words before two dashes, and those after them."""
+    cut = words.index("--") if "--" in words else len(words)
+    return words[:cut], words[cut + 1 :]
 
 
 def environment(version: str, versions: str) -> str:
@@ -114,7 +139,10 @@ def interpreter(version: str) -> str:
 def ask(*command_and_code: str) -> str:
     """Return what a Python prints for a line of code."""
     *command, code = command_and_code
-    output = subprocess.run([*command, "-c", code], check=True, capture_output=True, text=True)
+    env = {**os.environ, "PYTHONUTF8": "1"}
+    output = subprocess.run(
+        [*command, "-c", code], check=True, capture_output=True, encoding="utf-8", env=env
+    )
     return output.stdout.strip()
 
 
@@ -134,24 +162,46 @@ def constraint_files(pins: list[str]) -> list[str]:
     return [p for p in pins if p.endswith(".txt")]
 
 
-def lab(python: str, names: list[str]) -> int:
-    """Open JupyterLab on a lesson."""
+def lab(python: str, names: list[str], options: Sequence[str] = ()) -> int:
+    """Open JupyterLab on a lesson, with the whole course beside it."""
     wanted = (names or ["00"])[0]
     found = sorted(ROOT.glob(f"lessons/{wanted}*.ipynb"))
     if not found:
         sys.exit(f"there is no lesson {wanted}")
     page = found[0].relative_to(ROOT).as_posix()
-    return subprocess.run([python, "-m", "jupyterlab", page]).returncode
+    settings = [
+        # A notebook on the command line would make its own folder the root.
+        f"--ServerApp.root_dir={ROOT}",
+        f"--LabApp.default_url=/lab/tree/{page}",
+        # The sources of the notebooks, and what Python leaves behind, are only in the way.
+        f"--ContentsManager.hide_globs={['[0-9][0-9]_*.py', '__pycache__']}",
+    ]
+    code = attend([python, "-m", "jupyterlab", *settings, *options])
+    root = not WINDOWS and os.geteuid() == 0
+    if code and root and "--allow-root" not in options:
+        print("You are root, as in many containers: python run.py lab -- --allow-root")
+    return code
+
+
+def attend(command: list[str]) -> int:
+    """Run a command that answers ctrl-C itself, and take it along when told to end."""
+    child = subprocess.Popen(command)
+    # Set only now: a child inherits signals that are ignored, and so would its kernels.
+    signal.signal(signal.SIGINT, lambda *_: None)
+    signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    return child.wait()
 
 
 def test(python: str, *, quick: bool) -> int:
     """Run every stage of the tests, and print which of them passed."""
     pytest = [python, "-m", "pytest", "-q", "-n", "2", "--dist", "loadfile"]
     notebooks = [*pytest, "--nbval-lax", "--nbval-cell-timeout", "600"]
+    # Every process would load nbval, and every worker import files of which it runs nothing.
+    tests = [*pytest, "-p", "no:nbval"]
     if quick:
         stages = {
             # Other versions warn of other things: that is not for us to mend.
-            "tests": [*pytest, "-W", "default", "-m", "quick", "tests"],
+            "tests": [*tests, "-W", "default", "-m", "quick", *marked("quick")],
             "notebooks": [*notebooks, *some("lessons/02*"), *some("solutions/02*")],
         }
     else:
@@ -160,24 +210,42 @@ def test(python: str, *, quick: bool) -> int:
             "format": [python, "-m", "ruff", "format", "--check", "."],
             "spelling": [python, "-m", "codespell_lib", "."],
             "types": [python, "-m", "basedpyright"],
-            "tests": [*pytest, "tests"],
-            DOUBLE: [*pytest, "-m", "not course and not long", "tests"],
+            "tests": [*tests, "tests"],
+            DOUBLE: [*tests, "-m", f"not {' and not '.join(SINGLE)}", *not_marked(SINGLE)],
             "notebooks": [*notebooks, "lessons", "solutions"],
         }
+    flags = f"{os.environ.get('XLA_FLAGS', '')} {FAST_TO_COMPILE}".strip()
     smoke = {"VDMLITE_SIZE": "smoke", "VDMLITE_STATIC": "1", "MPLBACKEND": "agg"}
+    smoke |= {"XLA_FLAGS": flags, "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    smoke |= {"TF_CPP_MIN_LOG_LEVEL": "3"}  # XLA warns whenever code of this machine is loaded
     results = {}
-    for name, command in stages.items():
-        print(f"\n── {name}", flush=True)
-        started = time.monotonic()
-        double = {"JAX_ENABLE_X64": "1"} if name == DOUBLE else {}
-        code = subprocess.run(command, env={**os.environ, **smoke, **double}).returncode
-        results[name] = (code == 0, time.monotonic() - started)
+    with tempfile.TemporaryDirectory() as compiled:  # once for all processes of the run
+        smoke |= {"JAX_COMPILATION_CACHE_DIR": compiled}
+        for name, command in stages.items():
+            print(f"\n── {name}", flush=True)
+            started = time.monotonic()
+            double = {"JAX_ENABLE_X64": "1"} if name == DOUBLE else {}
+            code = subprocess.run(command, env={**os.environ, **smoke, **double}).returncode
+            results[name] = (code == 0, time.monotonic() - started)
     print()
     for name, (passed, seconds) in results.items():
         print(f"{'passed' if passed else 'FAILED'}  {seconds:5.0f} s  {name}")
     failures = sum(not passed for passed, _ in results.values())
     print(f"stages: {len(results) - failures} passed, {failures} failed")
     return 1 if failures else 0
+
+
+def marked(mark: str) -> list[str]:
+    """Return the files of tests that speak of a mark."""
+    files = sorted(ROOT.glob("tests/test_*.py"))
+    return [str(p) for p in files if f"pytest.mark.{mark}" in p.read_text("utf-8")]
+
+
+def not_marked(marks: tuple[str, ...]) -> list[str]:
+    """Return the files of tests, without those that have one of the marks as a whole."""
+    lines = {f"pytestmark = pytest.mark.{mark}" for mark in marks}
+    files = sorted(ROOT.glob("tests/test_*.py"))
+    return [str(p) for p in files if lines.isdisjoint(p.read_text("utf-8").splitlines())]
 
 
 def some(pattern: str) -> list[str]:

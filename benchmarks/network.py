@@ -61,7 +61,7 @@ def update_cost(knobs: dict[str, Any], batch: int) -> Cost:
     def update(arrays: Any, images: Any) -> tuple[Any, Any]:
         state = eqx.combine(arrays, rest)
         terms, grads = training_gradient(state.vdm, images, key=key)
-        new = apply_gradient(optimiser, state, grads, decay=settings.ema)
+        new = apply_gradient(state, optimiser, grads, decay=settings.ema)
         return eqx.filter(new, eqx.is_array), terms.mean()
 
     jitted = jax.jit(update, donate_argnums=0, compiler_options=compiler_options())

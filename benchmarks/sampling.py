@@ -6,6 +6,7 @@ guess alone. Seconds are those of the machine at hand; ratios compare within a r
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import equinox as eqx
 import jax
@@ -15,7 +16,7 @@ from network import seconds
 import vdmlite as v
 from vdmlite.course import pretrained
 from vdmlite.neighbours.few_steps import edge_costs, shortest_paths
-from vdmlite.neighbours.ode import heun_step
+from vdmlite.neighbours.ode import Heun
 
 STEPS, COUNT = 50, 64
 
@@ -39,11 +40,12 @@ def main() -> None:
     )
     print("              sample    draw")
     for name, step in {
-        "ancestral": v.ancestral_step,
-        "DDIM": v.ddim_step,
-        "Heun (two)": heun_step,
+        "ancestral": v.Ancestral(),
+        "DDIM": v.DDIM(),
+        "Heun (two)": Heun(),
     }.items():
-        together = jax.jit(jax.vmap(lambda k, step=step: v.sample(model, STEPS, step, key=k)))
+        one = partial(v.sample, model, steps=STEPS, step=step)
+        together = jax.jit(jax.vmap(lambda k, one=one: one(key=k)))
         keys = jax.random.split(key, COUNT)
         inside = wall(lambda: together(keys))  # noqa: B023
         outside = wall(

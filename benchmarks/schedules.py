@@ -85,7 +85,7 @@ def cost_of_a_step() -> None:
     for _ in range(60):
         for name, state in states.items():
             started = time.perf_counter()
-            states[name], terms = v.train_step(optimiser, state, batch, key=jax.random.key(1))
+            states[name], terms = v.train_step(state, optimiser, batch, key=jax.random.key(1))
             jax.block_until_ready(terms)
             times[name].append(time.perf_counter() - started)
     fixed, learned = (float(np.median(times[n][10:])) for n in ("fixed", "learned"))
@@ -109,9 +109,9 @@ def time_to(axes, name, model, train, test, goal, steps) -> None:
         optimiser = optax.adam(optax.cosine_decay_schedule(2e-3, steps), b2=0.99)
         start = v.init(model.under(make(*ends)), optimiser)
         batches = data.batches(train, 128, key=jax.random.key(3))
-        stream = v.train(optimiser, start, batches, key=jax.random.key(4))
+        stream = v.train(start, optimiser, batches, key=jax.random.key(4))
         jax.block_until_ready(
-            next(v.train(optimiser, start, [train[:128]], key=jax.random.key(4)))
+            next(v.train(start, optimiser, [train[:128]], key=jax.random.key(4)))
         )
         state, spent, seconds, bounds = start, 0.0, [], []
         while len(bounds) < 15:
@@ -129,7 +129,7 @@ def time_to(axes, name, model, train, test, goal, steps) -> None:
                 key=jax.random.key(5),
             )
             seconds.append(spent)
-            bounds.append(float(found.mean.loss) / unit)
+            bounds.append(float(found.nats.loss.mean) / unit)
         reached = [s for s, b in zip(seconds, bounds, strict=True) if b <= goal]
         first = f"{reached[0]:6.1f}" if reached else " never"
         print(f"  {label:<16}{first} s   {bounds[-1]:.3f} {word} in {spent:.1f} s")

@@ -1,15 +1,14 @@
 # %% [markdown]
 # # 00 · Start here
 #
-# *A few seconds on 2 CPU cores, a quarter of an hour of reading · before everything else · files `gaussian.py`, `course/`*
+# *A few seconds on 2 CPU cores · 30 minutes to study · before everything else · files `gaussian.py`, `course/`*
 #
 # **The course.** A diffusion model learns to make new examples of something, images say, by learning to take noise away.
-# A *variational* diffusion model, or VDM (Kingma, Salimans, Poole and Ho 2021), can also say how probable an example is,
-# and this is a number that can be right or wrong. So the course is built like an experiment. We begin with data whose
-# probabilities are known, derive each formula, check it against the known answer, and only then train a network. Part I
-# (lessons 01–10; written so far: 00–05) stays in one and two dimensions. Planned are part II (11–14), images and
-# lossless compression, and part III (15–21), other generative models on the same data. You need calculus, probability
-# and Python. You need not know diffusion, JAX or Equinox; the last two come now.
+# A *variational* diffusion model, or VDM (Kingma, Salimans, Poole and Ho 2021), can also say how probable an example is.
+# This number can be right or wrong. So the course is built like an experiment. We begin with data whose probabilities
+# are known, derive each formula, check it against the known answer, and only then train a network. Lessons 01 to 10 are
+# about the method, mostly in one and two dimensions; from lesson 11 on we work with images. You need calculus,
+# probability and Python. You need not know diffusion, JAX or Equinox; the last two come now.
 #
 # **After this lesson you can**
 # - read the JAX and Equinox in this course: arrays, keys, `vmap`, `grad`, `jit`, modules;
@@ -77,9 +76,10 @@ print("one example:", squared_length(batch[0]), "  a batch:", jax.vmap(squared_l
 # argument and gives the same second one to everybody.
 #
 # **Functions are differentiated, and compiled.** `jax.grad(f)` is the function that returns the gradient of `f` with
-# respect to its first argument; `f` must return one number. `jax.jit(f)` computes what `f` computes, but is translated
-# for the machine the first time it is called with arrays of a given shape: slow once, then fast. (So the values are not
-# there yet when Python runs through a jitted function, and an `if` on them is an error.)
+# respect to its first argument; `f` must return one number. `jax.jit(f)` computes what `f` computes, but is compiled
+# for the machine the first time it is called with arrays of a given shape: slow once, then fast. To compile it, JAX runs
+# `f` once with stand-ins for the arrays and records what is done to them. This is called *tracing*. A stand-in has a
+# shape but no value, so an `if` on a value inside a jitted function is an error.
 
 # %%
 slope = jax.jit(jax.grad(squared_length))
@@ -89,8 +89,9 @@ print("gradient of x² + y² at (3, 4):", slope(batch[0]))
 # ## Equinox: a model is a record of arrays
 #
 # `grad` differentiates with respect to the first argument, and a model has many arrays. So we put them in one record. An
-# Equinox *module* is a class that lists its fields; JAX understands it wherever it understands an array. The `eqx.filter_…`
-# versions of `jit` and `grad` treat the arrays in it as numbers to trace or to train, and leave all else alone.
+# Equinox *module* is a class that lists its fields; JAX understands it wherever it understands an array. JAX's own
+# `jit` and `grad` want nothing but arrays in it. Their twins `eqx.filter_jit` and `eqx.filter_grad` take any module: they
+# trace its arrays, or differentiate with respect to them, and leave everything else alone.
 #
 # Here is a bell curve with two arrays to train. Note the log: a width must be positive, and $e^{\text{anything}}$ is.
 
@@ -121,7 +122,7 @@ np.testing.assert_allclose(bell.log_prob(0.3), ours.log_prob(jnp.array(0.3)), rt
 #
 # ## A fit, from data to curve
 #
-# Draw some data, and ask for the bell under which it is most probable. The *loss* is what each example costs on average,
+# Draw some data, and look for the bell under which it is most probable. The *loss* is what each example costs on average,
 # $-\log p(x)$. Its unit is the *nat*, since the logarithm is the natural one; in base 2 it would be the bit. Gradient
 # descent walks downhill.
 
@@ -182,11 +183,12 @@ show(
 # %% [markdown]
 # ## One switch for the size
 #
-# Every lesson runs in three sizes. `smoke` asks only whether everything works, `laptop` is what you read here and takes
-# at most a minute or two on two CPU cores, `full` is for a machine with a GPU. The size chooses itself: `full` if JAX
-# finds an accelerator, else `laptop`. To choose for yourself, set the environment variable `VDMLITE_SIZE` before the
-# notebook starts. In a lesson, `pick(smoke=…, laptop=…)` is the number for the size at hand. Claims about trained models
-# are not judged at size `smoke`, where nothing is trained for long.
+# Every lesson runs in three sizes. `smoke` only shows that every cell runs. `laptop` is what you read here; it takes at
+# most three minutes on two CPU cores. `full` is for a machine with a GPU. It is the same as `laptop` in most lessons;
+# lesson 13 then trains for longer. JAX decides: where it finds a GPU the size is `full`, elsewhere
+# `laptop`. To choose for yourself, set the environment variable `VDMLITE_SIZE` before the notebook starts. In a
+# lesson, `pick(smoke=…, laptop=…, full=…)` is the value for the size at hand; without `full=` it is the laptop's. Claims
+# about trained models are not judged at size `smoke`, where nothing is trained for long.
 
 # %%
 assert size() in ("smoke", "laptop", "full")
@@ -241,7 +243,7 @@ for answer in (without_brackets, one_number):
 #
 # ## The symbols of the course
 #
-# To come back to; nothing here has to make sense yet. Time $t$ runs from 0, where the data is almost clean, to
+# To look up later; nothing here has to make sense yet. Time $t$ runs from 0, where the data is almost clean, to
 # 1, where almost all is noise.
 #
 # | symbol | in code | meaning |
@@ -255,8 +257,9 @@ for answer in (without_brackets, one_number):
 # | $\gamma$ | `gamma` | noise level, $-\log \mathrm{SNR}$, rises with $t$ |
 # | $\gamma_0, \gamma_1$ | `gamma_min`, `gamma_max` | its values at $t = 0$ and $t = 1$ |
 # | $s < t$ | `gamma_s`, `gamma_t` | two times, or their noise levels; $s$ is the cleaner |
-# | $T$ | `steps` | number of steps between $t = 0$ and $t = 1$ |
-# | $q(\cdot)$ | `marginal`, `transition`, `posterior` | the forward process: how noise comes in; fixed |
+# | $T$ | `timesteps` | number of steps between $t = 0$ and $t = 1$ |
+# | $q(x)$ | `data` | the density of the data |
+# | $q(z_t \mid x)$ and so on | `marginal`, `transition`, `posterior` | the forward process: how noise comes in; fixed |
 # | $p(\cdot)$ | `VDM` | the model: how noise is taken away; learned |
 # | $\hat x,\ \hat\varepsilon$ | `guess.x`, `guess.eps` | the model's guess of $x$ and $\varepsilon$, from $z_t$ and $\gamma_t$ |
 # | $v$ | `v` | a mixture of the two, $\alpha \varepsilon - \sigma x$ |

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 02 · The forward process
 #
-# *Half a minute on 2 CPU cores · after lesson 01 · VDM §3.1–3.2 and appendix A, Luo §3 · files `gaussian.py`, `process.py`*
+# *Half a minute on 2 CPU cores · 40 minutes to study · after lesson 01 · VDM §3.1–3.2 and appendix A, Luo §3 · files
+# `gaussian.py`, `process.py`*
 #
-# **The idea.** To turn data into noise we only ever do one thing: shrink the signal, add Gaussian noise. However many
-# steps we take, what counts in the end is a single number, how much signal is left against how much noise.
+# **The idea.** To turn data into noise we do one thing, again and again: shrink the signal and add Gaussian noise.
+# However many steps we take, only one number counts in the end: how much signal is left against how much noise.
 #
 # **After this lesson you can**
 # - diffuse any data to any noise level in one jump, and say why many small steps end in the same place;
@@ -32,11 +33,11 @@ data_key, noise_key, walk_key = jax.random.split(jax.random.key(2), 3)
 #
 # $$ z_t = \alpha_t\, x + \sigma_t\, \varepsilon, \qquad \varepsilon \sim \mathcal N(0, I). $$
 #
-# $\alpha_t$ says how much of the signal is left, $\sigma_t$ how much noise came in. We keep $\alpha_t^2 + \sigma_t^2 = 1$:
-# if the data has variance 1, so has every latent. This is the *variance-preserving* process.
+# $\alpha_t$ says how much of the signal is left, $\sigma_t$ how much noise came in. We keep $\alpha_t^2 + \sigma_t^2 = 1$.
+# If the data has variance 1, so has every latent. This is the *variance-preserving* process.
 #
-# Only the ratio of the two can matter. Multiply $z_t$ by ten and nothing is lost or won; whoever has to guess $x$ from it
-# simply divides by ten first. That ratio is the **signal-to-noise ratio**
+# Only the ratio of the two can matter. Multiply $z_t$ by ten, and nothing is lost or won: whoever has to guess $x$ from
+# it divides by ten first. The ratio of the two powers is the **signal-to-noise ratio**
 #
 # $$ \mathrm{SNR} = \alpha^2 / \sigma^2, \qquad \gamma = -\log \mathrm{SNR}. $$
 #
@@ -62,8 +63,9 @@ show(
 )
 
 # %% [markdown]
-# The range −13.3 … 5 is the one that VDM starts from for images of 256 grey levels. At its clean end the noise is a
-# sixth of one grey level wide, with levels scaled to −1 … 1; at its noisy end not one per cent of the power is signal.
+# The range −13.3 … 5 is the one that VDM starts from for images of 256 grey levels. At its clean end the noise is
+# a sixth of one grey level wide, with levels scaled to −1 … 1. At its noisy end less than one per cent of the power is
+# signal.
 #
 # ## The key picture
 #
@@ -108,7 +110,7 @@ slider(
 )
 
 # %%
-film = np.linspace(-8, 4, pick(smoke=4, laptop=25))
+film = np.linspace(-8, 4, pick(smoke=4, laptop=17))
 animate(draw, film, "The two moons dissolve into a round cloud as γ rises from −8 to 4.")
 
 # %% [markdown]
@@ -122,11 +124,11 @@ animate(draw, film, "The two moons dissolve into a round cloud as γ rises from 
 #
 # Where do these come from? The signal must shrink by $\alpha_t/\alpha_s$ to end at $\alpha_t$. The noise already in
 # $z_s$ shrinks along with it to variance $\alpha_{t|s}^2 \sigma_s^2$, and the fresh noise fills up what is missing.
-# Gaussians add up to Gaussians, so a thousand such steps leave no trace of having been a thousand. Let us see it.
+# The sum of Gaussians is a Gaussian. So a thousand steps lead to the same distribution as one jump. Let us see it.
 #
 # `process.marginal` is the jump and `process.transition` the step. Each returns a `Gaussian` with `.mean`, `.std`,
-# `.sample(key=…)`, `.log_prob(x)`, and `.at(eps)`, the draw made of given noise. `jax.lax.scan(step, z, …)` is a loop:
-# it hands `z` on from one `step` to the next.
+# `.sample(key=…)`, `.log_prob(x)`, and `.at(eps)`, the draw made of given noise. `jax.lax.scan(step, z, rows)` is a loop
+# that JAX compiles: it calls `step(z, row)` for one row after the other, and each call gets the `z` of the one before.
 
 # %%
 steps, walkers = 1000, pick(smoke=2_000, laptop=20_000)
@@ -177,8 +179,8 @@ claim(
 # %% [markdown]
 # ## One step back, if you know the start
 #
-# Noise only ever comes in; can we take a step of it out? In general not: many pasts lead to the same present. But if
-# somebody tells us where the walk began, at $x$, Bayes' rule gives the step back exactly:
+# Can we take a step of noise out again? Not exactly, since many pasts lead to the same present. But if somebody tells us
+# where the walk began, at $x$, Bayes' rule gives the distribution of the step back:
 #
 # $$ q(z_s \mid z_t, x) = \frac{q(z_t \mid z_s)\; q(z_s \mid x)}{q(z_t \mid x)} . $$
 #
@@ -204,24 +206,25 @@ claim(
 # gives $\frac{\alpha_{t|s} \sigma_s^2}{\sigma_t^2} z_t = \frac{1 - c}{\alpha_{t|s}} z_t$.
 # </details>
 #
-# Read it as advice: *to clean a little, move a little towards $x$*. The whole of a diffusion model is this formula with
-# a guess $\hat x$ in place of $x$. Let us hold it against Bayes' rule, integrating on a fine grid.
+# The mean says: *to clean a little, move a little towards $x$*. A diffusion model takes this same step, with a guess
+# $\hat x$ in place of $x$. Let us hold the formula against Bayes' rule, integrating on a fine grid. (`logsumexp(a)` is
+# $\log \sum e^{a}$ without overflow. It makes the weights sum to 1.)
 
 # %%
-gamma_s, gamma_t, z_t, x_0 = -1.0, 0.5, jnp.asarray(0.3), jnp.asarray(-0.8)
+gamma_s, gamma_t, z_t, begin = -1.0, 0.5, jnp.asarray(0.3), jnp.asarray(-0.8)
 
 z_s = jnp.linspace(-12, 12, 20_001)
 log_product = jax.vmap(
     lambda z: (
         process.transition(z, gamma_s, gamma_t).log_prob(z_t)
-        + process.marginal(x_0, gamma_s).log_prob(z)
+        + process.marginal(begin, gamma_s).log_prob(z)
     )
 )(z_s)
 weight = jnp.exp(log_product - jax.nn.logsumexp(log_product))
 bayes_mean = jnp.sum(weight * z_s)
 bayes_std = jnp.sqrt(jnp.sum(weight * (z_s - bayes_mean) ** 2))
 
-formula = process.posterior(z_t, x_0, gamma_s, gamma_t)
+formula = process.posterior(z_t, begin, gamma_s, gamma_t)
 print(f"mean  {bayes_mean:.6f} by Bayes' rule, {formula.mean:.6f} by the formula")
 print(f"std   {bayes_std:.6f} by Bayes' rule, {formula.std:.6f} by the formula")
 claim(
@@ -235,25 +238,28 @@ claim(
 figure, ax = plt.subplots(figsize=(7, 3))
 line = jnp.linspace(-3, 3, 300)
 for name, dist, style in (
-    ("q(z_s | x): from the start alone", process.marginal(x_0, gamma_s), LINES[1]),
+    ("q(z_s | x): from the start alone", process.marginal(begin, gamma_s), LINES[1]),
     ("q(z_s | z_t, x): knowing both", formula, LINES[0]),
 ):
     ax.plot(line, jnp.exp(jax.vmap(dist.log_prob)(line)), linestyle=style, label=name)
-ax.axvline(float(z_t), color="k", linestyle=":", label="z_t, where we are")
-ax.set(xlabel="z_s", ylabel="density")
+shrunk = float(process.alpha(gamma_s) * begin)
+ax.axvline(shrunk, color="0.4", linestyle=LINES[2], label="α_s x, the start, shrunk")
+ax.axvline(float(z_t), color="k", linestyle=LINES[3], label="z_t, where we are")
+ax.set(xlabel="z_s", ylabel="density", ylim=(-0.02, 1.25))
 ax.legend(loc="upper right")
 show(
     figure,
-    "Two Gaussians over z_s: the one that knows only the start is wide and lies left; the one "
-    "that also knows z_t is narrower and lies between the start and the present.",
+    "Two Gaussians over z_s. The one that knows only the start is centred on a line at α_s x = −0.68 and "
+    "is the wider. The one that also knows z_t is narrower and higher, and its peak, at −0.44, lies between "
+    "that line and another one at z_t = 0.3.",
 )
 
 # %% [markdown]
 # ## Why the package writes `expm1`
 #
 # The share $c = 1 - e^{\gamma_s - \gamma_t}$ is a difference of two numbers that nearly agree when the step is small.
-# Computed as it is written, in the single precision that networks run in, it loses digit after digit; `expm1(u)`, which
-# is $e^u - 1$ computed as one function, keeps them all.
+# Computed as it is written, in the single precision that networks run in, it loses its digits one by one. `expm1(u)`
+# computes $e^u - 1$ as one function and keeps them all.
 
 # %%
 gaps = 10.0 ** -np.arange(1, 8)
@@ -262,8 +268,8 @@ single = gaps.astype(np.float32)
 written = 1 - np.exp(-single)
 careful = -np.expm1(-single)
 print("  γ_t − γ_s    error of 1 − exp    error of −expm1")
-for gap, e, w, c in zip(gaps, exact, written, careful, strict=True):
-    print(f"    {gap:7.0e}    {abs(w / e - 1):16.0e}    {abs(c / e - 1):15.0e}")
+for gap, right, one, other in zip(gaps, exact, written, careful, strict=True):
+    print(f"    {gap:7.0e}    {abs(one / right - 1):16.0e}    {abs(other / right - 1):15.0e}")
 
 # %% [markdown]
 # With a thousand steps γ moves by about 0.02 a step, with a million by 0.00002.
@@ -278,7 +284,7 @@ for gap, e, w, c in zip(gaps, exact, written, careful, strict=True):
 #
 # 1. Both are $\sqrt{1/2} \approx 0.707$: signal and noise have equal power.
 # 2. Nothing. SNR is the same; divide by two and you have the old problem back.
-# 3. $c \to 0$: the mean goes to $z_t$, the variance to 0. No time, no move.
+# 3. $c \to 0$: the mean goes to $z_t$ and the variance to 0. A step of no length moves nothing.
 # </details>
 #
 # ## Take along

@@ -1,10 +1,11 @@
 # %% [markdown]
 # # 03 · The bound in discrete time
 #
-# *Half a minute on 2 CPU cores · after lesson 02 · VDM §3.3–3.5 and §4, Luo §3 · files `model.py`, `bound.py`*
+# *Half a minute on 2 CPU cores · 60 minutes to study · after lesson 02 · VDM §3.3–3.5 and §4, Luo §3 · files `model.py`,
+# `bound.py`*
 #
 # **The idea.** The walk back to the data needs to know where it began. A model does not know, so it guesses, and at
-# every step it pays for the error of its guess. The bill, added up, is a bound on $-\log p(x)$.
+# every step it pays for the error of its guess. All these prices, added up, are a bound on $-\log p(x)$.
 #
 # **After this lesson you can**
 # - turn a guess of $x$ into a generative model, and say what each of the three terms of its bound pays for;
@@ -23,7 +24,7 @@ import optax
 
 import vdmlite
 from vdmlite import alpha, data, kl, marginal, posterior, recipes, snr
-from vdmlite.course import claim, pick, show
+from vdmlite.course import claim, pick, progress, show
 from vdmlite.viz import COLORS, LINES, panels, points
 
 # In double precision as long as nothing is trained: we shall compare to many digits.
@@ -34,10 +35,13 @@ gauss_key, data_key, init_key, batch_key, train_key, sample_key, test_key, bound
 # %% [markdown]
 # ## The model: the step back, with a guess
 #
-# Cut the time from 0 (data) to 1 (noise) into $T$ steps. The latents are $z_0, z_{1/T}, z_{2/T}, \dots, z_1$, and a step
-# back goes from $t = i/T$ to $s = (i-1)/T$. Lesson 02 gave that step exactly for those who know $x$: it is
-# $q(z_s \mid z_t, x)$. A model has only $z_t$. So it guesses, and takes the same step with its guess
-# $\hat x$ in the place of $x$:
+# Time runs from 0 to 1, and γ rises with it, from $\gamma_0$ to $\gamma_1$. How γ rises is ours to choose: the function
+# $\gamma(t)$ is called the **schedule**. Here it is a straight line from −13.3 to 5, `FixedLinear(-13.3, 5.0)`.
+#
+# Cut the time into $T$ steps. The latents are $z_0, z_{1/T}, z_{2/T}, \dots, z_1$, and a step back goes from $t = i/T$ to
+# $s = (i-1)/T$. The last of them, $z_0$, is not the data $x$: it still has the noise of $\gamma_0$, here about a
+# thousandth. Lesson 02 gave the step back for those who know $x$: it is $q(z_s \mid z_t, x)$. A model has only $z_t$. So
+# it guesses, and takes the same step with its guess $\hat x$ in the place of $x$:
 #
 # $$ p(z_s \mid z_t) = q\big(z_s \mid z_t,\; x = \hat x(z_t)\big). $$
 #
@@ -45,10 +49,10 @@ gauss_key, data_key, init_key, batch_key, train_key, sample_key, test_key, bound
 # $z_t = \alpha_t x + \sigma_t \varepsilon$, a guess of $x$ is also a guess of the noise,
 # $\hat\varepsilon = (z_t - \alpha_t \hat x)/\sigma_t$.
 #
-# Two more pieces make a whole model: a start, $p(z_1) = \mathcal N(0, I)$, and an end, the **decoder**
-# $p(x \mid z_0)$, which turns the cleanest latent into data. Here the data are real numbers and the decoder believes
-# $z_0$ up to the little noise that is in it: $p(x \mid z_0) = \mathcal N(z_0/\alpha_0,\; \sigma_0^2/\alpha_0^2)$, where
-# $\sigma_0^2/\alpha_0^2 = e^{\gamma_0}$.
+# Two more pieces make a whole model: a start, $p(z_1) = \mathcal N(0, I)$, and an end, the **decoder** $p(x \mid
+# z_0)$, which turns the cleanest latent into data. Here the data are real numbers, and the decoder believes that $x$
+# is $z_0/\alpha_0$, up to the noise that is still in $z_0$: $p(x \mid z_0) = \mathcal N(z_0/\alpha_0,\;
+# \sigma_0^2/\alpha_0^2)$, where $\sigma_0^2/\alpha_0^2 = e^{\gamma_0}$.
 #
 # A network will learn to guess later on. We begin with data so plain that the best guess is known: single
 # numbers, Gaussian, with standard deviation ½. `GaussianDenoiser` returns $\hat x = \mathrm E[x \mid z_t]$, the guess
@@ -75,8 +79,8 @@ print(f"p(z_s | z_t) at s = {s} has mean {step.mean:.3f} and standard deviation 
 #    \;+\; \underbrace{\mathrm E\big[-\log p(x \mid z_0)\big]}_{\text{reconstruction}}
 #    \;+\; \underbrace{\sum_{i=1}^{T} \mathrm E\;\mathrm{KL}\big(q(z_s \mid z_t, x) \,\|\, p(z_s \mid z_t)\big)}_{\text{diffusion}},$$
 #
-# where the means E are over $z_0$ and $z_t$, drawn by $q$. All three are in nats. Think of somebody who knows $x$ and
-# describes it to you by way of the latents:
+# where the means E are over $z_0$ and $z_t$, drawn by $q$ (lesson 01, with the signs turned). All three are in nats.
+# Think of somebody who knows $x$ and describes it to you, latent by latent:
 #
 # | term | pays for |
 # |---|---|
@@ -120,7 +124,7 @@ np.testing.assert_allclose([by_x, by_eps], by_definition, rtol=1e-9)
 # %% [markdown]
 # ## A case where every number is known
 #
-# For our Gaussian numbers the whole bill can be written down. Given $z_t$, Bayes' rule adds precisions: 4 from the data
+# For our Gaussian numbers all three terms can be written down. Given $z_t$, Bayes' rule adds precisions: 4 from the data
 # (its variance is ¼) and $\mathrm{SNR}(t)$ from the latent. So the mean square error of the best guess is
 # $1/(4 + \mathrm{SNR}(t))$, and
 #
@@ -129,7 +133,7 @@ np.testing.assert_allclose([by_x, by_eps], by_definition, rtol=1e-9)
 #    \text{prior} = \tfrac12\big(\sigma_1^2 + \tfrac14 \alpha_1^2 - 1 - \log \sigma_1^2\big). $$
 #
 # We hold the package against these three formulas. Its pieces want an $x$ and an $\varepsilon$; the terms are quadratic
-# in both, and a quadratic's mean over a Gaussian is got *exactly* from three well-chosen points with weights
+# in both, and the mean of a quadratic over a Gaussian is *exactly* a weighted sum over three well-chosen points
 # (Gauss–Hermite quadrature). No sampling, then.
 
 # %%
@@ -201,19 +205,121 @@ claim(
 np.testing.assert_allclose(package, written, rtol=1e-9)
 
 # %% [markdown]
-# The **entropy** in the last line is the mean of $-\log p(x)$ under the data's own density. A bound on
-# $-\log p(x)$, averaged over the data, cannot be below it. With four steps we pay more than ninety nats too much, with
-# a thousand a twentieth of a nat; the denoiser is the same, and perfect. What costs is the length of the step. The
-# Gaussian of a step is made for somebody who knows $x$. As long as $x$ is uncertain it is too narrow, and the longer the
-# step, the more so. Short steps put the guess right on the way.
+# ## Where the excess comes from
+#
+# The **entropy** in the last line, $\mathrm H(x)$, is the mean of $-\log q(x)$ under $q(x)$, the density of the data.
+# The mean of $-\log p(x)$ is the *cross-entropy* of the model, and the cross-entropy is the entropy plus a divergence:
+#
+# $$ \mathrm E_q[-\log p(x)] = \mathrm E_q[-\log q(x)] + \mathrm E_q\!\left[\log \tfrac{q(x)}{p(x)}\right]
+#    = \mathrm H(x) + \mathrm{KL}(q(x) \,\|\, p(x)) . $$
+#
+# A divergence is never negative. So no model, and no bound, is below the entropy. With four steps ours is more than
+# ninety nats above it, with a thousand a twentieth of a nat. The denoiser is the same, and perfect. What is wrong?
+#
+# Nobody at $z_t$ knows $x$. The true distribution of the step back is therefore $q(z_s \mid z_t)$, a mean over all $x$
+# that could have led here. For our Gaussian numbers it is a Gaussian too. Its mean is that of the model's step. But its
+# variance has a second part, from the doubt about $x$:
+#
+# $$ \underbrace{\sigma_s^2\, c}_{\text{the model's step}} \;+\;
+#    \underbrace{(\alpha_s\, c)^2\; \mathrm{Var}(x \mid z_t)}_{\text{left out}} ,
+#    \qquad c = 1 - e^{\gamma_s - \gamma_t}, \qquad \mathrm{Var}(x \mid z_t) = \frac{1}{4 + \mathrm{SNR}(t)} . $$
+#
+# The model's step has the width of a step for somebody who knows $x$. It is **too narrow**, and the longer the step,
+# the more so. (Below, all steps start at t = 0.5. A longer one ends at a cleaner level, where somebody who knows $x$
+# is surer. So compare the two widths in a row, not down a column.) Its divergence from the true step can be written
+# down, since their means agree.
+
+
+# %%
+def step_widths(steps, gamma_0=-13.3, gamma_1=5.0):
+    """Return the widths of the model's steps back and of the true ones, for s = 0, 1/T, …"""
+    gammas = np.linspace(gamma_0, gamma_1, steps + 1)
+    gamma_s, gamma_t = gammas[:-1], gammas[1:]
+    fresh = -np.expm1(gamma_s - gamma_t)  # c
+    alpha2_s = 1 / (1 + np.exp(gamma_s))
+    narrow = (1 - alpha2_s) * fresh
+    return np.sqrt(narrow), np.sqrt(narrow + alpha2_s * fresh**2 / (4 + np.exp(-gamma_t)))
+
+
+def too_narrow(model_width, true_width):
+    """Return KL(N(m, true²) ‖ N(m, model²)) in nats."""
+    ratio = (true_width / model_width) ** 2
+    return 0.5 * (ratio - 1 - np.log(ratio))
+
+
+print("the step back from t = 0.5")
+print("    T    width of the model's step    true width    price, nats")
+for steps in (4, 10, 100):
+    ours, true = (widths[steps // 2 - 1] for widths in step_widths(steps))
+    print(f"{steps:5d}   {ours:14.3f}   {true:22.3f}   {too_narrow(ours, true):14.4f}")
+
+# %%
+figure, axes = panels(3, width=3.3, height=2.7)
+for ax, steps in zip(axes, (4, 10, 100), strict=True):
+    ours, true = (widths[steps // 2 - 1] for widths in step_widths(steps))
+    line = np.linspace(-0.4, 0.4, 1001)
+    for width, name, i in ((true, "true step, q(z_s | z_t)", 1), (ours, "the model's step", 0)):
+        ax.plot(
+            line,
+            np.exp(-0.5 * (line / width) ** 2),
+            color=COLORS[i],
+            linestyle=LINES[i],
+            label=name,
+        )
+    ax.set(title=f"T = {steps}: {ours:.3f} for {true:.3f}", xlabel="z_s − mean", ylim=(0, 1.45))
+    ax.set_yticks([])
+axes[0].legend(loc="upper center")
+show(
+    figure,
+    "Three panels with two bells each, of equal height: the true step back from t = 0.5 and the model's. "
+    "At T = 4 the model's is a thin line inside the true one, 0.013 against 0.121 wide; at T = 10 it is less than "
+    "half as wide, 0.046 against 0.112; at T = 100 the two nearly agree, 0.047 against 0.051.",
+)
+
+# %% [markdown]
+# Now all of the excess can be accounted for. Read the latents backwards: the start $z_1$, the steps back, the decoder.
+# The mean bound minus the entropy is the divergence between two joint distributions of $x$ and all latents, the true one,
+# $q$, and the model's, $p$. So it is a sum of three divergences:
+#
+# $$ \text{bound} - \text{entropy} = \underbrace{\mathrm{KL}\big(q(z_1) \,\|\, \mathcal N(0, I)\big)}_{\text{noisy end}}
+#    \;+\; \underbrace{\textstyle\sum_i \mathrm E\,\mathrm{KL}\big(q(z_s \mid z_t) \,\|\, p(z_s \mid z_t)\big)}_{\text{steps too narrow}}
+#    \;+\; \underbrace{\mathrm H\big(x + e^{\gamma_0/2} n\big) - \mathrm H(x)}_{\text{clean end}} , \qquad n \sim \mathcal N(0, I). $$
+#
+# At the noisy end the model believes in pure noise where a trace of signal remains. At the clean end it describes not the
+# data but the data with a last grain of noise.
+#
+# <details><summary>Why an entropy at the clean end?</summary>
+#
+# The decoder's part is $\mathrm E\,\mathrm{KL}(q(x \mid z_0) \,\|\, p(x \mid z_0))$. Write
+# $y = z_0/\alpha_0 = x + e^{\gamma_0/2} n$. The decoder $p(x \mid z_0)$ is the density of $y$ given $x$, so the mean of
+# $-\log p(x \mid z_0)$ is $\mathrm H(y \mid x)$, and the divergence is
+# $\mathrm H(y \mid x) - \mathrm H(x \mid y) = \mathrm H(y) - \mathrm H(x)$.
+# </details>
+
+# %%
+clean_end = 0.5 * np.log((std**2 + np.exp(-13.3)) / std**2)
+left_over = float(alpha(5.0)) ** 2 * std**2 + 1 - float(alpha(5.0)) ** 2  # the variance of z_1
+noisy_end = 0.5 * (left_over - 1 - np.log(left_over))
+ends = clean_end + noisy_end
+print(f"noisy end {noisy_end:.2e} nats, clean end {clean_end:.2e} nats, whatever T is")
+print("    T    steps too narrow    bound − entropy")
+for steps, total in zip(few_to_many, written.sum(1), strict=True):
+    narrow = too_narrow(*step_widths(steps)).sum()
+    print(f"{steps:5d}   {narrow:16.6f}   {total - entropy:16.6f}")
+    np.testing.assert_allclose(narrow + ends, total - entropy, rtol=1e-7)
+
+# %% [markdown]
+# With short steps the guess is corrected on the way, and the excess falls. As $T \to \infty$ only the two ends are left.
+# (Lesson 05 goes to this limit; in the package it is `timesteps=None`. Why $T$ steps always cost more than the limit is
+# exercise 3.6.)
 #
 # Why is the reconstruction negative? A probability *density* may exceed one, and its value depends on the unit of $x$.
-# That is nothing to worry about: a change of the unit moves bound and entropy alike.
+# A change of the unit moves bound and entropy alike.
 #
 # ## One draw in place of a sum
 #
-# Nobody adds up a thousand network calls for one training example. The sum over $i$ is $T$ times a mean over $i$, and a
-# mean can be drawn: take one step $i$ at random, one noise $\varepsilon$, and multiply by $T$,
+# A thousand calls of a network for one training example are too many. The sum over $i$ is $T$ times a mean over $i$,
+# and a mean can be drawn: take one step $i$ at random, one noise $\varepsilon$, and multiply by $T$,
 #
 # $$ \text{diffusion} = \mathrm E_{i,\,\varepsilon}\left[\tfrac T2 \left(e^{\gamma_t - \gamma_s} - 1\right)
 #    \|\varepsilon - \hat\varepsilon(z_t; \gamma_t)\|^2\right], \qquad t = i/T,\; s = (i-1)/T. $$
@@ -237,7 +343,7 @@ batch = pick(smoke=512, laptop=4096)
 def gaussian_draw(model, steps, key):
     x_key, vlb_key = jax.random.split(key)
     x = std * jax.random.normal(x_key, (batch,))
-    return vdmlite.batch_vlb(model, x, steps=steps, key=vlb_key).mean().diffusion
+    return vdmlite.batch_vlb(model, x, timesteps=steps, key=vlb_key).mean().diffusion
 
 
 scores = []
@@ -276,12 +382,9 @@ unit = np.log(1000)
 terms = np.array([written_terms(steps) for steps in shown])
 many = np.array([4, 10, 30, 100, 300, 1000, 10_000, 100_000])
 excess = [sum(written_terms(steps)) - entropy for steps in many]
-ends = (
-    0.5 * np.log((4 + np.exp(13.3)) / (4 + np.exp(-5.0))) + sum(written_terms(1)[:2]) - entropy
-)
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.8), width_ratios=(3, 2))
-floor = np.zeros(len(shown))
+top = np.zeros(len(shown))
 for label, height, hatch, color in (
     (f"prior ({terms[0, 0]:.4f}, too thin to see)", terms[:, 0], "", COLORS[2]),
     ("reconstruction", terms[:, 1] + unit, "//", COLORS[4]),
@@ -290,16 +393,16 @@ for label, height, hatch, color in (
     left.bar(
         range(len(shown)),
         height,
-        bottom=floor,
+        bottom=top,
         label=label,
         hatch=hatch,
         color=color,
         edgecolor="w",
         linewidth=0,
     )
-    floor = floor + height
-for place, top in enumerate(floor):
-    left.text(place, top + 0.2, f"{top:.2f}", ha="center")
+    top = top + height
+for place, total in enumerate(top):
+    left.text(place, total + 0.2, f"{total:.2f}", ha="center")
 left.axhline(entropy + unit, color="k", linestyle="--", label=f"entropy, {entropy + unit:.2f}")
 left.set_xticks(range(len(shown)), shown)
 left.set(xlabel="T, the number of steps", ylabel="nats, x to three decimals", ylim=(0, 19.5))
@@ -331,45 +434,10 @@ print(
 print(f"as T → ∞: {ends:.6f} nats")
 
 # %% [markdown]
-# ## What is left when the steps are short
-#
-# As $T$ grows, $e^{\gamma_t - \gamma_s} - 1$ becomes the small difference $\gamma_t - \gamma_s$ itself and the sum an
-# integral, $\text{diffusion} \to \tfrac12 \int_{\gamma_0}^{\gamma_1} \mathrm E\|\varepsilon - \hat\varepsilon\|^2\,
-# d\gamma$ (lesson 05 lives there; in the package, `steps=None`). With an exact denoiser every step back is then right,
-# and only the two ends are wrong:
-#
-# $$ \text{bound} - \text{entropy} = \underbrace{\mathrm H\big(x + e^{\gamma_0/2} n\big) - \mathrm H(x)}_{\text{clean end}}
-#    \;+\; \underbrace{\mathrm{KL}\big(q(z_1) \,\|\, \mathcal N(0, I)\big)}_{\text{noisy end}}, \qquad
-#    n \sim \mathcal N(0, I), $$
-#
-# with H the entropy. At the clean end the model describes not the data but the data with a last grain of noise; at the
-# noisy end it believes in pure noise where a trace of signal remains.
-#
-# <details><summary>Where does this come from?</summary>
-#
-# The mean bound minus the entropy is the divergence between the two joint distributions of $x$ and all latents, $q$ and
-# $p$. Read both backwards in time and the divergence splits into a sum: the start $z_1$, the steps back, and the
-# decoder. The start gives $\mathrm{KL}(q(z_1) \| p(z_1))$. Short exact steps give nothing. The decoder gives
-# $\mathrm{KL}(q(x \mid z_0) \| p(x \mid z_0))$. Write $y = z_0/\alpha_0 = x + e^{\gamma_0/2} n$; since
-# $p(x \mid z_0)$ is the density of $y$ given $x$, the last one is
-# $\mathrm H(y \mid x) - \mathrm H(x \mid y) = \mathrm H(y) - \mathrm H(x)$.
-# </details>
-
-# %%
-clean_end = 0.5 * np.log((std**2 + np.exp(-13.3)) / std**2)
-left_over = float(alpha(5.0)) ** 2 * std**2 + 1 - float(alpha(5.0)) ** 2  # the variance of z_1
-noisy_end = 0.5 * (left_over - 1 - np.log(left_over))
-print(
-    f"clean end {clean_end:.3e}, noisy end {noisy_end:.3e}, together {clean_end + noisy_end:.3e}"
-)
-print(f"bound − entropy as T → ∞, from the integral:                   {ends:.3e} nats")
-np.testing.assert_allclose(clean_end + noisy_end, ends, rtol=1e-6)
-
-# %% [markdown]
 # ## A worse guess costs exactly its distance
 #
 # Call the best guess $\hat\varepsilon^* = \mathrm E[\varepsilon \mid z_t]$. What does another guess $\hat\varepsilon$
-# add to the bill? The error $\varepsilon - \hat\varepsilon^*$ has mean zero whatever $z_t$ is, while
+# cost more? The error $\varepsilon - \hat\varepsilon^*$ has mean zero whatever $z_t$ is, while
 # $\hat\varepsilon^* - \hat\varepsilon$ depends on $z_t$ alone. So the mixed term has mean zero and Pythagoras' theorem
 # holds:
 #
@@ -398,11 +466,12 @@ np.testing.assert_allclose(whole, unavoidable + distance, rtol=1e-12)
 # ## A trained network
 #
 # Now a network has to find the guess by itself, from 50,000 points of the two moons of lesson 02. `recipes.toy` is a
-# small network in a `VDM` whose γ runs from −9 to 6. Training is plain: draw the bound for a batch, here as $T \to \infty$
-# (`train` has `steps=None` unless told otherwise), and follow its gradient downhill. The library optax turns gradients
-# into steps; its `adam` adapts the step of each weight, and ours falls to zero along a cosine. `train` is a generator:
-# each turn takes a batch and yields the new `state` (weights, their average, Adam's memory; `init` makes the first) and
-# the batch's bound. (That the network predicts a mixture of $x$ and $\varepsilon$ is the subject of lesson 04.)
+# small network in a `VDM` whose γ runs from −9 to 6. We take $T = 10{,}000$ steps, so many that they cost little, and
+# training is plain: draw the bound for a batch, with the formula above, and follow its gradient downhill. The library
+# optax turns gradients into steps; its `adam` adapts the step of each weight, and ours falls to zero along a cosine.
+# `train` is a generator: each turn takes a batch and yields the new `state` (weights, their average, Adam's memory;
+# `init` makes the first) and the batch's bound. (That the network predicts a mixture of $x$ and $\varepsilon$ is the subject of
+# lesson 04.)
 
 # %%
 # Networks are trained in single precision; from here on nothing of the above is used.
@@ -410,6 +479,7 @@ jax.config.update("jax_enable_x64", False)
 moons = data.moons()
 assert moons.means.dtype == jnp.float32
 
+T = 10_000
 updates = pick(smoke=60, laptop=4000)
 training_set = data.sample(moons, pick(smoke=5_000, laptop=50_000), key=data_key)
 optimiser = optax.adam(optax.cosine_decay_schedule(2e-3, updates))
@@ -417,16 +487,17 @@ start = vdmlite.init(recipes.toy(key=init_key), optimiser)
 batches = itertools.islice(data.batches(training_set, 512, key=batch_key), updates)
 
 curve = []
-for state, terms in vdmlite.train(optimiser, start, batches, key=train_key):
+training = vdmlite.train(start, optimiser, batches, timesteps=T, key=train_key)
+for state, terms in progress(training, updates):
     curve.append(terms.loss)
     trained = state.average  # the running average of the weights: calmer than the last ones
 
 # %% [markdown]
 # How good is it? The moons are a mixture of 128 small Gaussians, so their entropy and their best denoiser are known.
-# We could draw the bound and subtract the entropy, but the draws are noisy. Pythagoras helps: we draw the
-# *distance* to the best guess and nothing else. The noise $\varepsilon$, which nobody can guess, drops out. We
-# compute both to compare. (A random $t$ weighted by $\gamma'(t)$, the `slope`, is a random point of the γ integral above;
-# lesson 05 explains it.)
+# We could draw the bound of the network and that of the best denoiser and subtract, but the draws are noisy. Pythagoras
+# helps: we draw the *distance* of the two guesses and nothing else. The noise $\varepsilon$, which nobody can guess,
+# drops out. We compute both to compare. A third number is what $T$ steps add to the bound of the best denoiser. For that
+# we draw its diffusion term at $T$ steps and in the limit, with the same noise.
 
 # %%
 best = vdmlite.MixtureDenoiser(moons)
@@ -434,36 +505,40 @@ points_per_draw = pick(smoke=1024, laptop=8192)
 
 
 @eqx.filter_jit
-def network_costs(vdm, key):
-    """Return three means: the distance to the best guess, bound − best bound, T = 1000 − T → ∞."""
+def costs(vdm, key):
+    """Return means: the distance to the best guess, bound − best bound, and what T steps add."""
     x_key, time_key, noise_key = jax.random.split(key, 3)
     fresh = jax.vmap(lambda k: moons.sample(key=k))(jax.random.split(x_key, points_per_draw))
     times = vdmlite.spread_times(points_per_draw, key=time_key)
     ideal = vdmlite.VDM(vdm.schedule, best, vdm.decoder, vdm.shape)
 
-    def one(x, t, key):
-        gamma, slope = vdm.schedule.slope(t)
+    def one(x, time, key):
+        i = jnp.clip(jnp.ceil(time * T), 1, T)  # the step, one of 1 … T
+        gamma_s, gamma_t = vdm.schedule((i - 1) / T), vdm.schedule(i / T)
         eps_key, loss_key = jax.random.split(key)
-        z = marginal(x, gamma).at(jax.random.normal(eps_key, x.shape))
-        apart = 0.5 * slope * jnp.sum((vdm.denoiser(z, gamma).eps - best(z, gamma).eps) ** 2)
-        # The same key for all three: the same noise, so that differences are of the models.
-        ours = vdmlite.continuous_diffusion_loss(vdm, x, t, key=loss_key)
-        theirs = vdmlite.continuous_diffusion_loss(ideal, x, t, key=loss_key)
-        in_steps = vdmlite.discrete_diffusion_loss(vdm, x, t, 1000, key=loss_key)
-        return jnp.stack([apart, ours - theirs, in_steps - ours])
+        z_t = marginal(x, gamma_t).at(jax.random.normal(eps_key, x.shape))
+        apart = jnp.sum((vdm.denoiser(z_t, gamma_t).eps - best(z_t, gamma_t).eps) ** 2)
+        # The same key for all: the same noise, so that differences are of the models.
+        ours, theirs = (
+            vdmlite.discrete_diffusion_loss(m, x, time, timesteps=T, key=loss_key)
+            for m in (vdm, ideal)
+        )
+        limit = vdmlite.continuous_diffusion_loss(ideal, x, time, key=loss_key)
+        weight = 0.5 * T * jnp.expm1(gamma_t - gamma_s)
+        return jnp.stack([weight * apart, ours - theirs, theirs - limit])
 
     return jax.vmap(one)(fresh, times, jax.random.split(noise_key, points_per_draw)).mean(0)
 
 
 repeats = pick(smoke=8, laptop=64)
 (apart, difference, coarse), (apart_error, difference_error, coarse_error) = estimate(
-    lambda k: network_costs(trained, k), repeats, test_key
+    lambda k: costs(trained, k), repeats, test_key
 )
 print(f"distance to the best guess       {apart:.4f} ± {apart_error:.4f} nats")
 print(f"difference of the two bounds     {difference:.4f} ± {difference_error:.4f} nats")
 
 # %% [markdown]
-# Both say the same, the first with an error several times smaller. The ends we get from entropies, by
+# Both say the same, the first with an error several times smaller. The two ends we get from entropies, by
 # quadrature: the diffused moons are again a mixture of Gaussians.
 
 # %%
@@ -475,24 +550,25 @@ clean_end = data.entropy(first) - 2 * np.log(float(alpha(gamma_0))) - floor
 weight, centres, widths = (np.float64(a) for a in (last.weights, last.means, last.stds))
 square = weight @ (np.sum(centres**2, axis=1) + 2 * widths**2)
 noisy_end = np.log(2 * np.pi) + 0.5 * square - data.entropy(last)
-bound = floor + clean_end + noisy_end + apart
+bound = floor + clean_end + noisy_end + coarse + apart
+error = coarse_error + apart_error  # added, to be safe
 
 print(f"entropy of the moons             {floor:.4f}")
 print(f"clean end, γ₀ = {gamma_0:g}              {clean_end:.4f}")
 print(f"noisy end, γ₁ = {gamma_1:g}               {noisy_end:.4f}")
+print(f"steps too narrow, T = {T:,d}      {coarse:.5f} ± {coarse_error:.5f}")
 print(f"the network's error              {apart:.4f} ± {apart_error:.4f}")
-print(f"the bound as T → ∞               {bound:.4f} ± {apart_error:.4f} nats")
+print(f"the bound                        {bound:.4f} ± {error:.4f} nats")
 claim(
     "03",
-    f"bound of the trained model minus the entropy, in nats (standard error {apart_error:.0e})",
+    f"bound of the trained model minus the entropy, in nats (standard error {error:.0e})",
     bound - floor,
     at_most=0.05,
     trained=True,
 )
 
 # %% [markdown]
-# And with a thousand steps? We add what the steps cost, and then do what we would do if nothing were known:
-# draw the whole bound on fresh points.
+# Finally we do what we would do if nothing were known: draw the whole bound on fresh points.
 
 
 # %%
@@ -500,17 +576,20 @@ claim(
 def whole_bound(vdm, key):
     x_key, vlb_key = jax.random.split(key)
     fresh = jax.vmap(lambda k: moons.sample(key=k))(jax.random.split(x_key, points_per_draw))
-    return vdmlite.batch_vlb(vdm, fresh, steps=1000, key=vlb_key).mean().loss
+    return vdmlite.batch_vlb(vdm, fresh, timesteps=T, key=vlb_key).mean().loss
 
 
 direct, direct_error = estimate(lambda k: whole_bound(trained, k), repeats, bound_key)
-bits = vdmlite.bits_per_dim(direct, trained.shape)
-np.testing.assert_allclose(bits, direct / (2 * np.log(2)))
-print(f"what a thousand steps add          {coarse:.4f} ± {coarse_error:.4f}")
-parts, parts_error = bound + coarse, apart_error + coarse_error  # added, to be safe
-print(f"the bound at T = 1000, from parts  {parts:.4f} ± {parts_error:.4f} nats")
-print(f"the bound at T = 1000, drawn       {direct:.2f} ± {direct_error:.2f} nats")
-print(f"                                   {bits:.2f} bits per dimension")
+print("                           nats            bits per dimension")
+for name, nats, its_error in (
+    ("added up from parts", bound, error),
+    ("drawn", direct, direct_error),
+):
+    bits = vdmlite.bits_per_dim(nats, trained.shape)
+    np.testing.assert_allclose(bits, nats / (2 * np.log(2)))
+    print(
+        f"{name:20s}  {nats:.4f} ± {its_error:.4f}    {bits:.4f} ± {its_error / nats * bits:.4f}"
+    )
 
 # %% [markdown]
 # **Bits per dimension** are nats divided by $D \log 2$: one bit is $\log 2$ nats, and $D$, the number of dimensions, is 2
@@ -522,7 +601,7 @@ print(f"                                   {bits:.2f} bits per dimension")
 
 # %%
 count, walk = pick(smoke=200, laptop=1500), pick(smoke=50, laptop=250)
-draws = jax.vmap(lambda k: vdmlite.sample(trained, walk, key=k))(
+draws = jax.vmap(lambda k: vdmlite.sample(trained, steps=walk, key=k))(
     jax.random.split(sample_key, count)
 )
 

@@ -1,10 +1,12 @@
 # %% [markdown]
 # # 05 · Continuous time
 #
-# *A minute on 2 CPU cores · after lesson 04 · VDM §4.1, §5 and appendix I.1 · files `bound.py`, `training.py`*
+# *A minute on 2 CPU cores · 60 minutes to study*
 #
-# **The idea.** Cut each step from noise to data in two, and the description gets cheaper. So take infinitely many: the
-# sum over steps becomes one integral over γ, and a random point of it is all that training needs.
+# *After lesson 04 · VDM §4.1, §5 and appendix I.1 · files `bound.py`, `training.py`*
+#
+# **The idea.** Cut each step from noise to data in two, and the description gets cheaper. So take infinitely many.
+# The sum over steps becomes one integral over γ, and training needs only a random point of it.
 #
 # **After this lesson you can**
 # - say why cutting steps never hurts the best guess, with one picture;
@@ -21,7 +23,7 @@ import optax
 
 import vdmlite
 from vdmlite import data, recipes
-from vdmlite.course import claim, pick, show
+from vdmlite.course import claim, pick, progress, show, slider
 from vdmlite.viz import COLORS, images, panels
 
 # This lesson trains, so JAX stays in single precision; the exact sums below are NumPy's, in double.
@@ -32,35 +34,35 @@ init_key, train_key, test_key, sample_key = keys[6:]
 # %% [markdown]
 # ## What a step costs
 #
-# Lesson 03 wrote the *diffusion loss* with $T$ steps as a sum of Kullback–Leibler divergences, one a step, and each is a
-# difference of two signal-to-noise ratios times a squared error. From noise level $t$ down to the cleaner $s$:
+# Lesson 03 wrote the *diffusion loss* with $T$ steps as a sum of Kullback–Leibler divergences, one a step, and each
+# is a difference of two signal-to-noise ratios times a squared error. From noise level $t$ down to the cleaner $s$:
 #
 # $$ \tfrac12\, \bigl(\mathrm{SNR}(s) - \mathrm{SNR}(t)\bigr)\; \mathbb E\,\lVert x - \hat x(z_t) \rVert^2 . $$
 #
 # Width times height: the cost of a step is half the area of a rectangle. Its width is the stretch of SNR that the step
 # covers. Its height is the error of the guess made *at the noisy end*, $z_t$, where the step begins.
 #
-# Call the error $f$, as a function of $u = \mathrm{SNR}$. For the best possible guess $f$ can only fall as $u$ grows:
-# whoever holds a cleaner latent may always add noise to it and guess from that. For the Gaussian numbers of lesson 03,
-# of standard deviation ½, and the exact denoiser, it is $f(u) = 1/(4 + u)$.
+# Write $S$ for the SNR, and $f(S)$ for the error at this SNR. For the best possible guess $f$ can only fall as $S$
+# grows: whoever holds a cleaner latent may always add noise to it and guess from that. For the Gaussian numbers of
+# lesson 03, of standard deviation ½, and the exact denoiser, it is $f(S) = 1/(4 + S)$.
 #
 # ## The key picture
 
 
 # %%
-def f(u):
-    """The squared error of the best guess of x at signal-to-noise ratio u."""
-    return 1 / (4 + u)
+def f(S):
+    """The squared error of the best guess of x at signal-to-noise ratio S."""
+    return 1 / (4 + S)
 
 
 def staircase(gammas):
     """Half the area of the stairs over the noise levels given, from clean to noisy."""
-    u = np.exp(-gammas)
-    return 0.5 * np.sum((u[:-1] - u[1:]) * f(u[1:]))
+    S = np.exp(-gammas)
+    return 0.5 * np.sum((S[:-1] - S[1:]) * f(S[1:]))
 
 
 def area(low, high):
-    """Half the area under f, by hand: the integral of 1/(4 + u) is log(4 + u)."""
+    """Half the area under f, by hand: the integral of 1/(4 + S) is log(4 + S)."""
     return 0.5 * (np.log(4 + np.exp(-low)) - np.log(4 + np.exp(-high)))
 
 
@@ -68,8 +70,8 @@ figure, axes = panels(3, width=3.7, height=3.2)
 line = np.linspace(np.exp(-3.0), np.exp(3.0), 400)
 for ax, T in zip(axes, (2, 4, 16), strict=True):
     gammas = np.linspace(-3, 3, T + 1)
-    u = np.exp(-gammas)
-    for right, left in zip(u[:-1], u[1:], strict=True):
+    S = np.exp(-gammas)
+    for right, left in zip(S[:-1], S[1:], strict=True):
         inside = np.linspace(left, right, 100)
         ax.fill_between(inside, f(inside), f(left), color="0.8")
         ax.plot(
@@ -77,8 +79,8 @@ for ax, T in zip(axes, (2, 4, 16), strict=True):
         )
     ax.plot(line, f(line), color=COLORS[0], ls="-", lw=2)
     cost, exact = staircase(gammas), area(-3, 3)
-    ax.set(xlabel="u = SNR", ylim=(0, 0.26), title=f"T = {T}: {cost:.3f} nats")
-axes[0].set_ylabel("squared error f(u)")
+    ax.set(xlabel="S = SNR", ylim=(0, 0.26), title=f"T = {T}: {cost:.3f} nats")
+axes[0].set_ylabel("squared error f(S)")
 axes[0].annotate("grey: the excess", (5, 0.18), (6.5, 0.225), arrowprops={"arrowstyle": "-"})
 axes[0].annotate("the curve f", (12, f(12.0)), (10, 0.115), arrowprops={"arrowstyle": "-"})
 print(f"half the area under the curve itself: {exact:.3f} nats")
@@ -90,13 +92,14 @@ show(
 )
 
 # %% [markdown]
-# The diffusion loss is half the area of the staircase. A stair is as high as the curve at its left end, where the step
-# begins, and keeps that height to the right end although the curve falls: *a long step pays as if nothing could be
-# learned on the way.* Cut a stair in two, and the right half gets lower. The left half stays. Every cut saves, and in the
-# limit the staircase is the curve.
+# The diffusion loss is half the area of the staircase. A stair is as high as the curve at its left end, where the
+# step begins, and keeps that height to the right end although the curve falls: *a long step pays as if nothing could
+# be learned on the way.* Cut a stair in two, and the right half gets lower. The left half stays. Every cut saves, and
+# in the limit the staircase is the curve.
 #
-# That argument needs $f$ to fall. It does for the best guess; for a trained network it is a good habit, not a law. And it
-# needs stairs that are *cut*: from 16 steps to 32, say. From 16 to 17 all edges move, so there we look instead of arguing.
+# That argument needs $f$ to fall. It does for the best guess; for a trained network it is a good habit, not a law.
+# And it needs stairs that are *cut*: from 16 steps to 32, say. From 16 to 17 all edges move, so there we look instead
+# of arguing.
 #
 # Now the real range of γ, from −13.3 to 5, in even steps.
 
@@ -125,22 +128,23 @@ claim(
 )
 
 # %% [markdown]
-# From $T = 100$ on, the last column falls about tenfold when $T$ grows tenfold. The excess is made of small triangles: cut
-# them, and you have ten times as many, each a hundredth of the size. Nothing singles out $T = 1000$, so let $T$ go to
-# infinity.
+# From $T = 100$ on, the last column falls about tenfold when $T$ grows tenfold. The excess is made of small
+# triangles. With ten times the steps there are ten times as many, each a hundredth of the size. Nothing singles out
+# $T = 1000$, so let $T$ go to infinity.
 #
 # ## One integral
 #
-# With infinitely many steps the stairs become the curve: $L_\infty = \tfrac12 \int f(u)\, du$, from the smallest SNR to the
-# largest. Two substitutions simplify it. First $u = e^{-\gamma}$, so $|du| = e^{-\gamma} |d\gamma| = \mathrm{SNR}\,|d\gamma|$.
-# Then from lesson 04, $\mathrm{SNR} \cdot \lVert x - \hat x \rVert^2 = \lVert \varepsilon - \hat\varepsilon \rVert^2$. Together:
+# With infinitely many steps the stairs become the curve: $L_\infty = \tfrac12 \int f(S)\, dS$, from the smallest SNR
+# to the largest. Two substitutions simplify it. First $S = e^{-\gamma}$, so
+# $|dS| = e^{-\gamma} |d\gamma| = S\,|d\gamma|$. Then from lesson 04,
+# $S \cdot \lVert x - \hat x \rVert^2 = \lVert \varepsilon - \hat\varepsilon \rVert^2$. Together:
 #
 # $$ L_\infty = \frac12 \int_{\gamma_0}^{\gamma_1} \mathbb E\, \lVert \varepsilon - \hat\varepsilon(z_\gamma;\, \gamma) \rVert^2\; d\gamma . $$
 #
-# Look at what is *not* in it: no steps, no time, no schedule. How γ runs from $\gamma_0$ to $\gamma_1$ leaves no trace; only the
-# two ends do. (Lesson 06 takes that at its word.) For our Gaussian the error of the noise is
-# $m(\gamma) = e^{-\gamma}/(4 + e^{-\gamma})$: near 1 where the data is almost clean and nobody can see the noise, near 0 where the
-# latent is almost all noise.
+# Look at what is *not* in it: no steps, no time, no schedule. How γ runs from $\gamma_0$ to $\gamma_1$ leaves no
+# trace; only the two ends do. (Lesson 06 tests that.) For our Gaussian the error of the noise is
+# $m(\gamma) = e^{-\gamma}/(4 + e^{-\gamma})$. It is near 1 where the data is almost clean and nobody can see the
+# noise. It is near 0 where the latent is almost all noise.
 
 # %%
 gammas = np.linspace(low, high, 10_001)
@@ -191,15 +195,15 @@ print(f"one draw alone        ± {ours.std():.0f}")
 assert abs(float(ours.mean()) - limit) < 5 * error
 
 # %% [markdown]
-# Right on average, and wild one by one: the standard deviation of a single draw is nearly twice the value. Most draws are
-# small, a few are very large. Training averages over batches; less variance means a better gradient, and some of it can be
-# removed for nothing.
+# Right on average, and wild one by one: the standard deviation of a single draw is nearly twice the value. Most draws
+# are small, a few are very large. Training averages over batches, and less variance means a better gradient. Some of
+# the variance can be removed for nothing.
 #
 # ## Spread the times
 #
 # Why do draws vary? Because of ε, because of $x$, and because of $t$: a clean latent costs much, a noisy one nearly
-# nothing. A batch of 64 with independent times may by bad luck get 40 of the costly ones. So don't leave it to luck. Draw
-# *one* uniform number $u$ and lay out the batch like the teeth of a comb:
+# nothing. A batch of 64 with independent times may by bad luck get 40 of the costly ones. So don't leave it to luck.
+# Draw *one* uniform number $u$ and lay out the batch like the teeth of a comb:
 #
 # $$ t_i = \bigl(u + i/n\bigr) \bmod 1, \qquad i = 0, \dots, n - 1. $$
 #
@@ -240,9 +244,10 @@ comb_times = jax.vmap(lambda k: comb(64, k))(jax.random.split(time_keys[1], coun
 equal_times = jnp.broadcast_to(jax.random.uniform(time_keys[2], (count, 1)), (count, 64))
 
 # %% [markdown]
-# How much does the comb help? It depends on what share of the variance is due to $t$; the rest, from ε and $x$, it cannot
-# touch. So we measure that share as well. Three data sets, each a mixture of Gaussians whose exact denoiser we have: the
-# moons in the plane, and mixtures around 50 handwritten digits, shrunk to 4×4 pixels and in full, 8×8. γ runs from −8 to 5.
+# How much does the comb help? It depends on what share of the variance is due to $t$; the rest, from ε and $x$, it
+# cannot touch. So we measure that share as well. Three data sets, each a mixture of Gaussians whose exact denoiser we
+# have: the moons in the plane, and mixtures around 50 handwritten digits, shrunk to 4×4 pixels and in full, 8×8. γ
+# runs from −8 to 5.
 
 # %%
 digits = data.digits()
@@ -312,23 +317,95 @@ show(
 )
 
 # %% [markdown]
-# The ratio comes near to what the share promises, $1/(1 - \text{share})$, the ratio if nothing due to $t$ were left. (A
-# little is left: as $u$ grows, the last tooth drops off the cheap end of the range and comes back in at the dear one.) In
-# the plane the comb is a modest gain; in 64 dimensions it is a large one, and images have thousands.
+# The ratio comes near to what the share promises, $1/(1 - \text{share})$, the ratio if nothing due to $t$ were left.
+# (A little is left: as $u$ grows, the last tooth drops off the cheap end of the range and comes back in at the dear
+# one.) In the plane the comb is a modest gain; in 64 dimensions it is a large one, and images have thousands.
 #
-# You can see why on the back of an envelope. Say that on a fraction $p$ of the range of γ the noise is lost in the data, so
-# that $\lVert \varepsilon - \hat\varepsilon \rVert^2 \approx \lVert \varepsilon \rVert^2$, with mean $D$ and variance $2D$, and that elsewhere it is 0. The
-# variance due to $t$ is $D^2 p(1 - p)$, that due to ε is $p \cdot 2D$. The ratio of the whole to the second is
-# $1 + D(1 - p)/2$: less than 2 in the plane whatever we do, and growing with the dimension.
+# A rough calculation shows why. Say that on a fraction $p$ of the range of γ the noise is lost in the data, so that
+# $\lVert \varepsilon - \hat\varepsilon \rVert^2 \approx \lVert \varepsilon \rVert^2$, with mean $D$ and variance
+# $2D$, and that elsewhere it is 0. The variance due to $t$ is $D^2 p(1 - p)$, that due to ε is $p \cdot 2D$. The
+# ratio of the whole to the second is $1 + D(1 - p)/2$. In the plane that is less than 2 whatever we do, and it grows
+# with the dimension.
 #
 # ## A first taste of real data
 #
-# Enough of toys. scikit-learn ships 1797 scans of handwritten digits, 8×8 pixels of 17 grey levels (0 to 16). We keep 360
-# for testing and train on the others. `recipes.digits` is a small convolutional network with 32 thousand weights; each
-# step of training draws a batch of images, *one* time for each image off the comb, one noise, and descends the bound.
+# scikit-learn ships 1797 scans of handwritten digits, 8×8 pixels of 17 grey levels (0 to 16). We keep 360 for testing
+# and train on the others.
 #
-# The bound counts nats for a whole image. To compare models and image sizes one divides: **bits per dimension** are nats
-# divided by $D \ln 2$, the bits that one pixel costs. First, what do models cost that know very little?
+# So far the data were real numbers, and the last step was lesson 03's: $x$ is $z_0/\alpha_0$ up to a Gaussian noise
+# of width $e^{\gamma_0/2}$. A pixel is one of 17 levels, and the last step must give each of them a probability. Put
+# the levels at even places in $(-1, 1)$, $\mathrm{value}_k = 2(k + \tfrac12)/17 - 1$, so that they are $2/17$ apart.
+# Then ask Bayes' rule which level has made $z_0$, all being equally likely beforehand:
+#
+# $$ p(k \mid z_0) \;\propto\; \exp\Bigl( -\tfrac12\, e^{-\gamma_0} \bigl( z_0/\alpha_0 - \mathrm{value}_k \bigr)^2 \Bigr). $$
+#
+# The reconstruction term is $-\log p(k \mid z_0)$ for the right level $k$, added up over the pixels. It is a
+# probability now and not a density, so it can't be negative. Move the slider: as long as the noise is much narrower
+# than the gap between two levels, the right one is certain and costs nothing.
+
+
+# %%
+values = 2 * (np.arange(17) + 0.5) / 17 - 1
+
+
+def chances(place, gamma):
+    """p(level | z_0) for z_0/α_0 = place."""
+    fit = -0.5 * np.exp(-gamma) * (np.asarray(place)[..., None] - values) ** 2
+    weight = np.exp(fit - fit.max(-1, keepdims=True))
+    return weight / weight.sum(-1, keepdims=True)
+
+
+def last_step(gamma):
+    """What level 8 may look like in z_0, and what the decoder makes of it."""
+    width = np.exp(gamma / 2)
+    place = values[8] + 0.8 * width
+    figure, (left, right) = panels(2, width=4.6, height=2.8)
+    line = np.linspace(-0.6, 0.6, 600)
+    for k in range(3, 14):
+        bell = np.exp(-0.5 * ((line - values[k]) / width) ** 2)
+        known = {"color": COLORS[1], "lw": 2} if k == 8 else {"color": "0.6", "lw": 1}
+        left.plot(line, bell, ls="-", **known)
+    left.axvline(place, color="k", ls="--")
+    left.set(xlabel="z₀/α₀", yticks=(), title="levels 3 to 13 with their noise; dashed: one z₀")
+    colors = [COLORS[1] if k == 8 else "0.6" for k in range(17)]
+    right.bar(range(17), chances(place, gamma), color=colors)
+    right.set(
+        xticks=range(0, 17, 2),
+        xlabel="level",
+        ylim=(0, 1),
+        title=f"p(level | z₀) at γ₀ = {gamma:.1f}".replace("-", "−"),
+    )
+    return figure
+
+
+slider(
+    last_step,
+    -9.0,
+    -2.0,
+    "Left: bells around the even places of the levels, that of level 8 thick, and a dashed line, a latent a little to the "
+    "right of it. Right: bars of the probability of each level, one high bar where the bells are narrower than their "
+    "distance, several low ones where they overlap.",
+    name="γ₀",
+)
+
+# %%
+eps = np.linspace(-6, 6, 1201)
+likely = np.exp(-0.5 * eps**2) / np.sqrt(2 * np.pi)
+print("  γ₀   noise over gap   bits that one pixel costs, mean over levels and noise")
+for gamma in (-9.0, -8.0, -7.0, -6.0, -5.0, -4.0):
+    right_one = chances(values[:, None] + np.exp(gamma / 2) * eps, gamma)[
+        np.arange(17), :, np.arange(17)
+    ]
+    cost = np.trapezoid(-np.log2(right_one).mean(0) * likely, eps)
+    print(f"{gamma:4.0f}   {np.exp(gamma / 2) * 17 / 2:14.2f}   {cost:10.4f}")
+
+# %% [markdown]
+# In the package this is `LevelDecoder(17)`, and `recipes.digits` puts it behind a small convolutional network with 32
+# thousand weights. Each step of training draws a batch of images, *one* time for each image off the comb, one noise,
+# and descends the bound.
+#
+# The bound counts nats for a whole image. To compare models and image sizes one divides: **bits per dimension** are
+# nats divided by $D \ln 2$, the bits that one pixel costs. First, what do models cost that know very little?
 
 # %%
 levels = digits.levels
@@ -347,7 +424,7 @@ pixelwise = -np.log2(chosen).mean()
 print(f"each pixel by its own histogram {pixelwise:.2f} bits per dimension")
 
 # %% [markdown]
-# Now a diffusion model, with `steps=None`, which is the package's way to write $T = \infty$.
+# Now a diffusion model, with `timesteps=None`, which is the package's way to write $T = \infty$.
 
 
 # %%
@@ -366,14 +443,14 @@ looks = {
 
 start = vdmlite.init(recipes.digits(depth=pick(smoke=1, laptop=3), key=init_key), optimiser)
 curve, tested = [], {}
-for state, terms in vdmlite.train(optimiser, start, batches, key=train_key):
+for state, terms in progress(vdmlite.train(start, optimiser, batches, key=train_key), updates):
     curve.append(terms.loss)  # left on the device: waiting for each number would slow us down
     if len(curve) in looks:
         # test_key again each time: the same times and noise, so that differences are of the models.
         look = vdmlite.evaluate(
             state.average, digits.test, draws=pick(smoke=2, laptop=6), key=test_key
         )
-        tested[len(curve)] = bits(look.mean.loss), 2 * bits(look.loss_error)
+        tested[len(curve)] = look.bits.loss.mean, 2 * look.bits.loss.error
 curve = np.array([bits(loss) for loss in curve])
 
 # %%
@@ -405,51 +482,52 @@ show(
 )
 
 # %% [markdown]
-# How good is the model in the end? `evaluate` passes over the test images many times with fresh times and noise, and gives
-# the mean of each term and its Monte-Carlo error, that of times and noise alone, for exactly these 360 images. The model we
-# test is `state.average`, a running average of the weights, which is steadier than the weights of the last update.
+# How good is the model in the end? `evaluate` passes over the test images many times with fresh times and noise, and
+# gives the mean of each term and its Monte-Carlo error, that of times and noise alone, for exactly these 360 images.
+# The model we test is `state.average`, a running average of the weights, which is steadier than the weights of the
+# last update.
 
 # %%
 model = state.average
 final = vdmlite.evaluate(model, digits.test, draws=pick(smoke=2, laptop=24), key=test_key)
 print("                   bits per dimension")
 for term in ("prior", "reconstruction", "diffusion"):
-    print(
-        f"{term:15s}  {bits(getattr(final.mean, term)):.4f} ± {bits(getattr(final.error, term)):.4f}"
-    )
-print(f"{'all':15s}  {bits(final.mean.loss):.3f}  ± {bits(final.loss_error):.3f}")
+    print(f"{term:15s}  {getattr(final.bits, term):.4f}")
+print(f"{'all':15s}  {final.bits.loss:.3f}")
 claim(
     "05",
     "a diffusion model of the digits, test bits per dimension",
-    bits(final.mean.loss),
+    final.bits.loss.mean,
     at_most=2.00,
     trained=True,
 )
 
 # %% [markdown]
-# Under 2 bits where knowing nothing costs over 4. Nearly everything is diffusion: the ends of γ (which were trained along, see
-# lesson 07) leave almost nothing to pay for the prior and the reconstruction. (The prior has no error bar to speak of: it is
-# a formula, nothing in it is drawn.)
+# Under 2 bits where knowing nothing costs over 4. Nearly everything is diffusion. The ends of γ began at −8 and 5 and
+# were trained along (lesson 07); they leave almost nothing to pay for the prior and the reconstruction. The
+# reconstruction is of the size that the table above has at γ₀ = −8. (The prior has no error bar to speak of: it is a
+# formula, nothing in it is drawn.)
 #
-# And do more steps pay for a network too? It was trained for $T = \infty$ only, and the same weights can be asked what
+# Do more steps pay for a network too? It was trained for $T = \infty$ only, and the same weights can be asked what
 # they would pay with fewer steps.
 
 # %%
 print("    T   bits per dimension")
 for T in pick(smoke=(), laptop=(10, 100, 1000)):
     few = vdmlite.evaluate(
-        model, digits.test, steps=T, draws=pick(smoke=2, laptop=8), key=test_key
+        model, digits.test, timesteps=T, draws=pick(smoke=2, laptop=8), key=test_key
     )
-    print(f"{T:5d}   {bits(few.mean.loss):.2f} ± {bits(few.loss_error):.2f}")
-print(f"    ∞   {bits(final.mean.loss):.2f} ± {bits(final.loss_error):.2f}")
+    print(f"{T:5d}   {few.bits.loss:.2f}")
+print(f"    ∞   {final.bits.loss:.2f}")
 
 # %% [markdown]
-# The staircase again: ten stairs are dear, a thousand are about as good as infinitely many. Lastly, what does the model
-# think a digit is? It starts from pure noise and takes 200 steps back.
+# The staircase again: ten stairs are dear, a thousand are about as good as infinitely many. How many a model needs
+# can be said beforehand: that is the build among the exercises. Lastly, what does the model think a digit is? It
+# starts from pure noise and takes 200 steps back.
 
 # %%
 draws = pick(smoke=8, laptop=32)
-walk = jax.vmap(lambda k: vdmlite.sample(model, pick(smoke=10, laptop=200), key=k))
+walk = jax.vmap(lambda k: vdmlite.sample(model, steps=pick(smoke=10, laptop=200), key=k))
 samples = walk(jax.random.split(sample_key, draws))
 
 figure, (left, right) = panels(2, width=4.4, height=2.6)
@@ -465,7 +543,8 @@ show(
 # %% [markdown]
 # ## Ask yourself
 #
-# 1. A friend takes the error at the *clean* end of each step as the stair's height. Is the sum above or below $L_\infty$?
+# 1. A friend takes the error at the *clean* end of each step as the stair's height. Is the sum above or below
+#    $L_\infty$?
 # 2. Why is the estimate biased if you draw $t$ uniformly but forget $\gamma'(t)$? And why does that do little harm to
 #    training if the schedule is linear and its ends are fixed?
 # 3. In a batch of one, what is the comb worth?
@@ -474,8 +553,9 @@ show(
 # <details><summary>Answers</summary>
 #
 # 1. Below: the curve falls, so each stair is then as high as its lowest point.
-# 2. Without it the mean is $\tfrac12 \int m\, dt$, an average over time, not the area over γ. If γ is linear, $\gamma'$ is
-#    the constant $\gamma_1 - \gamma_0$, and forgetting it only rescales the loss: other numbers, same minimum.
+# 2. Without it the mean is $\tfrac12 \int m\, dt$, an average over time, not the area over γ. If γ is linear,
+#    $\gamma'$ is the constant $\gamma_1 - \gamma_0$, and forgetting it only rescales the loss: other numbers, same
+#    minimum.
 # 3. Nothing: one tooth is one uniform number.
 # 4. Ten times the steps make a tenth of the excess, so fifty times as many: about 50,000.
 # </details>

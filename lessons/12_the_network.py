@@ -1,21 +1,18 @@
 # %% [markdown]
 # # 12 · The network
 #
-# *A minute on 2 CPU cores · after lesson 11 · VDM appendix B · files `nn/unet.py`, `engine/published.py`*
+# *A minute on 2 CPU cores · 90 minutes to study · after lesson 11 · VDM appendix B · files `nn/unet.py`, `engine/published.py`*
 #
-# **The idea.** Every piece of VDM's network is there because the bound counts fine detail. So nothing is ever made smaller on
-# the way through, the network is shown the decimals of its input, and it is told the noise level in a way that no layer
-# can wash out.
+# **The idea.** The bound counts fine detail, and that explains every piece of VDM's network. Nothing is made smaller on the way
+# through. The network is shown the decimals of its input. And it is told γ, the noise level, in a way that no layer can wash out.
 #
 # **After this lesson you can**
 # - say at which noise levels the bits of a photograph are spent, and what a network that shrinks its input would lose there;
 # - write the whole published network in sixty lines, and show that it computes what the authors' program computes;
-# - count its 30,578,181 weights, and what one image costs, with pencil and paper;
+# - count its 30,578,181 weights, and what one image costs;
 # - name a setting that makes such a network blind to the noise level without any error message.
 
 # %%
-from pathlib import Path
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -23,9 +20,9 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import vdmlite
-import vdmlite.course
 from vdmlite import bits_per_dim, data, recipes
-from vdmlite.course import claim, pick, pretrained, show
+from vdmlite.course import checkout, claim, pick, pretrained, show
+from vdmlite.course.drawings import u_net
 from vdmlite.engine import published
 from vdmlite.viz import COLORS, LINES
 
@@ -39,7 +36,7 @@ colour = (32, 32, 3)
 # ## Where the bits are
 #
 # Networks for pictures usually make the picture smaller on the way in, 2×2 pixels to one, and larger again on the way out.
-# That saves a lot of work, and for naming what is in a photograph it does no harm. For the bound it is different. Let us look at
+# That saves a lot of work, and for naming what is in a photograph it does no harm. For the bound it is different. We look at
 # where our small model of photographs, from lesson 11, spends its bits.
 #
 # Cut an image into blocks of 2×2 pixels. Its **coarse** part has each block's mean in all four pixels; the **detail** is
@@ -89,7 +86,8 @@ coarse, detail = parts.mean(1).T
 
 x = model.decoder.embed(jnp.asarray(patches.test))
 lost = float(jnp.mean((x - averaged(x)) ** 2))
-even = np.log(lost)
+s2 = lost * 4 / 3  # three quarters of the dimensions are detail, and it all comes from them
+even = np.log(s2)
 early = float(np.interp(even, gammas, curve.spent))
 
 
@@ -98,8 +96,11 @@ def bits(nats, of=colour):
 
 
 of_detail = 0.5 * np.trapezoid(detail, gammas)
-print(f"averaging takes away a mean square of {lost:.5f} per dimension")
-print(f"the noise in z/α is as strong as that at γ = log {lost:.5f} = {even:.2f}")
+print(f"averaging takes away a mean square of {lost:.5f} for each dimension of the image,")
+print(f"which is {s2:.5f} for each dimension of the detail")
+print(
+    f"the noise in z/α has that mean square in each dimension at γ = log {s2:.5f} = {even:.2f}"
+)
 print(f"diffusion loss {bits(curve.loss):.2f} bits per dimension")
 print(f"   the detail's share of it: {of_detail / curve.loss:.0%}")
 print(f"   the share spent below γ = {even:.2f}: {early:.0%}")
@@ -137,13 +138,15 @@ axes["error"].stackplot(
     linewidth=0,
 )
 axes["error"].set(ylabel="error per dimension", xlim=ends)
-axes["error"].legend(loc="upper right", title="half the area: the diffusion loss, in nats")
+axes["error"].legend(
+    loc="upper right", title="half the area: the diffusion loss, in nats per dimension"
+)
 axes["spent"].plot(gammas, curve.spent, color=COLORS[0], ls="-")
 axes["spent"].set(xlabel="γ", ylabel="share spent up to γ", xlim=ends, ylim=(0, 1.04))
 for name in ("error", "spent"):
     axes[name].axvline(even, color="0.2", ls="--", lw=1)
 axes["spent"].annotate(
-    f"here the noise is as strong\nas the detail: {early:.0%} is spent",
+    f"here the detail's own noise\nis as strong as it: {early:.0%} is spent",
     (even, early),
     (even + 1, 0.3),
     arrowprops={"arrowstyle": "->", "color": "0.2"},
@@ -153,20 +156,20 @@ show(
     "Above: the corner of a cat's eye and the fur below it at six rising noise levels, and the same with each block of 2×2 "
     "pixels averaged; at the two cleanest levels the hairs are lost by averaging, later it only makes the noise fainter. Below, "
     "against γ: the error per dimension, in two layers, high at the clean end and nearly gone from γ = 0 on, on the left more of it "
-    "detail than coarse; and the share of the loss that is spent, over four fifths at the dashed line where noise and detail are equally strong.",
+    "detail than coarse; and the share of the loss that is spent, over four fifths at the dashed line where the detail is as strong as the noise on it.",
 )
 
 # %% [markdown]
-# At the dashed line the noise is as strong as what averaging takes away. To its right an average loses little that could still
-# be seen. To its left the detail stands out from the noise, and that is where most of the bits are spent, those of the detail and
-# those of the coarse part alike.
+# At the dashed line the detail is as strong as the noise *on the detail*: averaging takes away equal amounts of both. (It takes away
+# three quarters of all noise; to compare the detail with all of it would put the line too far left.) To the right of the line an
+# average loses little that could still be seen. To its left the detail stands out from the noise. That is where most of the bits are
+# spent, those of the detail and those of the coarse part alike.
 #
 # What would a network pay that works on 2×2 means alone? A rough answer: it could still hand on each latent's own detail, scaled
-# by the best factor for that γ, as if all detail were independent Gaussian numbers of mean square $s^2$. Lesson 03 has the price
-# of such numbers in closed form: for each, the difference of $\tfrac12 \log(1 + s^2 e^{-\gamma})$ between the ends.
+# by the best factor for that γ. So it would treat all detail as independent Gaussian numbers of mean square $s^2$. Lesson 03 has the
+# price of such numbers in closed form: for each, the difference of $\tfrac12 \log(1 + s^2 e^{-\gamma})$ between the ends.
 
 # %%
-s2 = lost * 4 / 3  # averaging takes it all from the three quarters that are detail
 price = 0.5 * (np.log1p(s2 * np.exp(-ends[0])) - np.log1p(s2 * np.exp(-ends[1]))) / np.log(2)
 of_coarse = 0.5 * np.trapezoid(coarse, gammas)
 blurred = bits(of_coarse) + 0.75 * price
@@ -183,22 +186,22 @@ claim("12", "patches: bits per dimension of detail that our model saves against 
 #
 # That settles the plan: **every layer at full resolution**, 32×32 positions with $C = 128$ numbers each, the **channels**,
 # and as many layers as we can pay for.
-#
-# ```
-# z ─► features ─► entry ─► block ─► … ─► block ─► block, attention, block ─► block ─► … ─► block ─► exit ─►(+ z)─► ε̂
-#                    │        │             └──────────────────────────────────┘            │
-#                    │        └─────────────────────── … ─────────────────────────► …       │
-#                    └───────────────────── kept, and joined on the way back ───────────────┘
-#
-# γ, flag ─► sines ─► two layers ─► told to every block
-# ```
-#
-# $L = 32$ blocks lead to the middle and $L + 1$ come back. We now build it piece by piece, each in a few lines, and hold
-# each against the package's. For that we want weights that were *not* chosen by us: the package holds the outputs of the
-# authors' program, at width 64 with two blocks on the way in, for random weights in every layer.
 
 # %%
-file = Path(vdmlite.course.__file__).parent / "weights" / "published_c64.npz"
+show(
+    u_net(),
+    "A drawing in the shape of a U. Down its left side: z and its features, the entry, blocks 1 to L. Along its foot: a block, an "
+    "attention, a block. Up its right side: blocks 1 to L + 1, then norm, silu, exit, and z added. Dashed arrows lead from the entry "
+    "and from each block on the left straight across to a block on the right. γ, with the flag, is told to every block.",
+)
+
+# %% [markdown]
+# $L = 32$ blocks lead to the middle and $L + 1$ come back. We now build it piece by piece, each in a few lines, and hold each
+# against the package's. For that we want weights that were *not* chosen by us. The repository holds the outputs of the authors'
+# program, at width 64 with two blocks on the way in, for random weights in every layer.
+
+# %%
+file = checkout.published_figures()  # 4 MB, on Colab a download
 with np.load(file, allow_pickle=False) as stored:
     weights = {
         name.removeprefix("rand/params/"): stored[name]
@@ -216,17 +219,17 @@ for name in list(weights)[:8:3]:
 print("latents", z.shape, " γ", [round(float(g), 1) for g in gamma], " flags", flag)
 
 # %% [markdown]
-# ## What the network is told
+# ## The embedding of γ
 #
-# The same network works at every noise level, so it has to know which one. γ is a single number, and a layer does not see much
-# in a single number (lesson 11). Again sines and cosines help. The level is first put on a scale from 0 to 1,
-# $u = (\gamma + 13.3)/18.3$; then $1000\, u$ is multiplied by $C/2$ frequencies from 1 down to $10^{-4}$; first all sines, then all
-# cosines. Like the hands of a clock: the fast ones tell −13.3 from −13.2, the slow ones tell clean from noisy.
+# The same network works at every γ, so it has to know which one. γ is a single number, and a layer does not see much in a single
+# number (lesson 11). Again sines and cosines help. First γ is put on a scale, $u = (\gamma + 13.3)/18.3$, which is 0 at −13.3 and 1 at
+# 5. Then $1000\, u$ is multiplied by $C/2$ frequencies from 1 down to $10^{-4}$. The network gets all sines of these angles, then all
+# cosines. They are like the hands of a clock: the fast ones tell −13.3 from −13.2, the slow ones tell clean from noisy.
 #
-# At the end goes one more number, the **flag**. In training, the images may be turned and mirrored copies, with the flag 1; the
+# Behind the cosines goes one more number, as it is, the **flag**. In training, the images may be turned and mirrored copies, with the flag 1; the
 # network learns from them but is judged on true images, with the flag 0. Then come two **dense layers**, $h \mapsto W h + b$ with
 # a matrix of weights, each followed by $\mathrm{silu}(h) = h \cdot \mathrm{sigmoid}(h)$, the bend that keeps two layers from being
-# just one. The $4C$ numbers that come out are what *all* blocks are told.
+# just one. The $4C$ numbers that come out are the **embedding**, the same for *all* blocks.
 #
 # The scale is fixed. Were it that of the trained ends, or were the network told the time, it would depend on the schedule, and
 # lesson 06 would fail.
@@ -235,21 +238,21 @@ print("latents", z.shape, " γ", [round(float(g), 1) for g in gamma], " flags", 
 silu = jax.nn.silu
 
 
-def told(net, gamma, flag):
-    """What all blocks are told of γ and the flag."""
+def embed(net, gamma, flag):
+    """The embedding of γ and the flag."""
     half = net.norm.scale.size // 2
     frequencies = jnp.exp(-jnp.log(1e4) * jnp.arange(half) / (half - 1))
     angles = 1000 * (gamma + 13.3) / 18.3 * frequencies
     h = jnp.concatenate([jnp.sin(angles), jnp.cos(angles), flag[None]])
-    for dense in net.tell:
+    for dense in net.embed:
         h = silu(dense.weight @ h + dense.bias)
     return h
 
 
-level = told(net, gamma[1], flag[1])
-print("told:", level.shape, " turns of the hands from end to end:", end=" ")
+embedding = embed(net, gamma[1], flag[1])
+print("embedding:", embedding.shape, " turns of the hands from end to end:", end=" ")
 print(f"{1000 / (2 * np.pi):.0f} for the fastest, {0.1 / (2 * np.pi):.3f} for the slowest")
-np.testing.assert_allclose(level, net.level(gamma[1], flag[1]), atol=1e-3)
+np.testing.assert_allclose(embedding, net.embedding(gamma[1], flag[1]), atol=1e-3)
 
 # %% [markdown]
 # ## The entry
@@ -281,18 +284,18 @@ def features(z):
     return jnp.concatenate([z, jnp.sin(angles), jnp.cos(angles)], -1)
 
 
-h = conv(net.entry, features(z[1]))
+h = conv(net.conv_in, features(z[1]))
 print("after the entry:", h.shape)
-np.testing.assert_allclose(h, net.entry(vdmlite.nn.fourier_features(z[1])), atol=1e-4)
+np.testing.assert_allclose(h, net.conv_in(vdmlite.nn.fourier_features(z[1])), atol=1e-4)
 
 # %% [markdown]
 # Do the twelve features matter? In the trained model of photographs we can silence them: their weights in the entry become zero,
 # all else stays.
 
 # %%
-kernel = model.denoiser.net.entry.kernel
+kernel = model.denoiser.net.conv_in.kernel
 deaf = eqx.tree_at(
-    lambda vdm: vdm.denoiser.net.entry.kernel, model, kernel.at[:, :, 3:].set(0.0)
+    lambda vdm: vdm.denoiser.net.conv_in.kernel, model, kernel.at[:, :, 3:].set(0.0)
 )
 clean_end = np.concatenate(
     [
@@ -347,14 +350,14 @@ claim("12", "the same, as trained", seen["as trained"][0], at_most=0.5, trained=
 # ```
 # h ─┬─► norm ─► silu ─► conv ─►(+)─► norm ─► silu ─► dropout ─► conv ─►(+)─► h
 #    │                           ▲                                       ▲
-#    │   what it is told, W·level┘                                       │
+#    │   projection, W·embedding┘                                       │
 #    └───────────────── as it is, or through a 1×1 convolution ──────────┘
 # ```
 #
 # (**Dropout** sets a random tenth of the numbers to zero, in training only, and enlarges the others to make up for it: so nothing can
 # rely on a single one.)
 #
-# What the block is told of γ is *one number for each channel*, added at all positions alike. And right after it
+# What reaches the block of γ is *one number for each channel*, added at all positions alike. And right after it
 # comes a norm. If every group has a single channel, the norm subtracts that channel's mean, and with it the number, exactly. The
 # network is blind to γ. Nothing fails: the shapes fit, the loss falls, only less far. With four channels to a group, a number
 # that differs from channel to channel survives.
@@ -370,21 +373,21 @@ def norm(layer, h, groups=32):
     return layer.scale * normal.reshape(h.shape) + layer.bias
 
 
-def block(layers, h, level, groups=32):
+def block(layers, h, embedding, groups=32):
     """A residual block, without dropout."""
     inner = conv(layers.conv_1, silu(norm(layers.norm_1, h, groups)))
-    inner = inner + layers.told.weight @ level
+    inner = inner + layers.projection.weight @ embedding
     inner = conv(layers.conv_2, silu(norm(layers.norm_2, inner, groups)))
     return inner + (h if layers.skip is None else conv(layers.skip, h))
 
 
 first = net.down[0].block
 np.testing.assert_allclose(norm(first.norm_1, h), first.norm_1(h), atol=1e-4)
-np.testing.assert_allclose(block(first, h, level), first(h, level), atol=1e-4)
+np.testing.assert_allclose(block(first, h, embedding), first(h, embedding), atol=1e-4)
 
 # %% [markdown]
-# A test of it: the first 32 channels of the published weights make a network of one block at width 32, and we ask how much
-# its guess moves when it is told γ = 3 in place of γ = −12, the latent being the same.
+# A test of it. The first 32 channels of the published weights make a network of one block at width 32. How much does its guess move
+# when it is given γ = 3 in place of γ = −12, for the same latent?
 
 
 # %%
@@ -394,9 +397,9 @@ def narrow(layer):
 
 
 def one_block(net, z, gamma, groups):
-    small = narrow((net.entry, net.down[0].block, net.norm, net.exit))
+    small = narrow((net.conv_in, net.down[0].block, net.norm, net.conv_out))
     entry, layers, last, leave = small
-    h = block(layers, conv(entry, features(z)), told(net, gamma, flag[0]), groups)
+    h = block(layers, conv(entry, features(z)), embed(net, gamma, flag[0]), groups)
     return conv(leave, silu(norm(last, h, groups))) + z
 
 
@@ -417,7 +420,7 @@ claim("12", "four channels to a group: how far γ moves the guess", moved(8), at
 #
 # ## It begins as the identity
 #
-# The second convolution of every block, the matrix $W$ of what it is told, and the exit all begin at *zero*. So before training no
+# The second convolution of every block, the matrix $W$ of the projection, and the last convolution all begin at *zero*. So before training no
 # block adds anything, however many there are, and the last line of the network, $+\, z$, makes the guess $\hat\varepsilon = z$. Is that a good
 # start? It is a known one. With $z = \alpha x + \sigma \varepsilon$ the error is $(1 - \sigma)\, \varepsilon - \alpha x$. Its mean square
 # per dimension is $(1 - \sigma)^2 + \alpha^2\, \mathbb E[x^2]$, and the integral over γ can be done by hand:
@@ -448,15 +451,16 @@ found = vdmlite.evaluate(
     key=bound_key,
 )
 print(f"in closed form {expected:.3f}")
-print(f"measured       {bits(found.mean.diffusion):.3f} ± {bits(found.error.diffusion):.3f}")
+print(f"measured       {found.bits.diffusion:.3f}")
 print(f"with mean square ¼, as in many data sets: {at_first(0.25):.2f}")
 print(f"ε̂ = 0 pays ½ · 18.3 / log 2 = {0.5 * 18.3 / np.log(2):.2f}")
 claim("12", "before training: diffusion loss less its closed form (standard errors)",
-      abs(bits(found.mean.diffusion) - expected) / bits(found.error.diffusion), at_most=3)  # fmt: skip
+      abs(found.bits.diffusion.mean - expected) / found.bits.diffusion.error, at_most=3)  # fmt: skip
 
 # %% [markdown]
-# So the first number that a training run prints can be right or wrong. (Predicting $z$ beats predicting nothing because at the noisy end
-# $z$ *is* the noise.) With ordinary random weights in place of the zeros the start would depend on the seed and the depth.
+# So the first number that a training run prints can be right or wrong. (The guess $\hat\varepsilon = z$ beats
+# $\hat\varepsilon = 0$ because at the noisy end $z$ *is* the noise.) With ordinary random weights in place of the
+# zeros the start would depend on the seed and the depth.
 #
 # ## Attention in the middle
 #
@@ -479,7 +483,7 @@ def attention(layers, h):
         for layer in (layers.query, layers.key, layers.value)
     )
     weights = jax.nn.softmax(query @ key.T / jnp.sqrt(query.shape[-1]), axis=-1)
-    return h + conv(layers.exit, (weights @ value).reshape(h.shape))
+    return h + conv(layers.out, (weights @ value).reshape(h.shape))
 
 
 middle = net.middle[0].attention
@@ -502,18 +506,18 @@ print(f"{h.shape[0] * h.shape[1]} positions, {(h.shape[0] * h.shape[1]) ** 2:,} 
 @eqx.filter_jit
 def by_hand(net, z, gamma, flag):
     """The whole network."""
-    level = told(net, gamma, flag)
-    h = conv(net.entry, features(z))
+    embedding = embed(net, gamma, flag)
+    h = conv(net.conv_in, features(z))
     kept = [h]
     for stage in net.down:
-        h = block(stage.block, h, level)
+        h = block(stage.block, h, embedding)
         kept.append(h)
-    h = block(net.middle[0].block, h, level)
+    h = block(net.middle[0].block, h, embedding)
     h = attention(net.middle[0].attention, h)
-    h = block(net.middle[1].block, h, level)
+    h = block(net.middle[1].block, h, embedding)
     for stage in net.up:
-        h = block(stage.block, jnp.concatenate([h, kept.pop()], -1), level)
-    return conv(net.exit, silu(norm(net.norm, h))) + z
+        h = block(stage.block, jnp.concatenate([h, kept.pop()], -1), embedding)
+    return conv(net.conv_out, silu(norm(net.norm, h))) + z
 
 
 package = eqx.filter_jit(lambda net, *given: net(*given))
@@ -535,9 +539,9 @@ for name, network in {
 # ## How many weights
 #
 # Now we can count. A convolution from $a$ to $b$ channels has $9ab + b$ weights (the $b$ are shifts), one of a single position
-# $ab + b$, a norm of $C$ channels $2C$. So a block from $C$ to $C$ has $2(9C^2 + C)$ in its convolutions, $4C \cdot C$ in what it is
-# told, and $2 \cdot 2C$ in its norms: $22 C^2 + 6C$. A block on the way back has $2C$ channels to start with, and a $1 \times 1$
-# convolution on its way round: $33 C^2 + 9C$.
+# $ab + b$, a norm of $C$ channels $2C$. The entry, for example, has $9 \cdot 15 \cdot C + C$. A block has two convolutions, two norms and the
+# matrix that projects the embedding; on the way back it starts from $2C$ channels and has a convolution on its way round as well.
+# Exercise 12.1 asks you to add that up. Here the program counts, by the same rules.
 #
 # On the right, what the package's network has at full size. It is never made: `filter_eval_shape` follows the shapes alone.
 
@@ -552,19 +556,31 @@ def count(part):
     return sum(int(np.prod(a.shape)) for a in shapes)
 
 
+def conv_weights(a, b, size=3):
+    return size**2 * a * b + b
+
+
+def block_weights(a):
+    """From a channels to C: convolutions, norms, projection, and a way round if a isn't C."""
+    round_it = conv_weights(a, C, 1) if a != C else 0
+    return conv_weights(a, C) + conv_weights(C, C) + 2 * a + 2 * C + 4 * C * C + round_it
+
+
+attention_weights = 2 * C + 4 * conv_weights(C, C, 1)
+dense_weights = (C + 1) * 4 * C + 4 * C, 4 * C * 4 * C + 4 * C
 rows = [
-    ("entry", "135C + C", 135 * C + C, full.entry),
-    ("two dense layers", "20C² + 12C", (4 * C**2 + 8 * C) + (16 * C**2 + 4 * C), full.tell),
-    ("L blocks in", "L (22C² + 6C)", L * (22 * C**2 + 6 * C), full.down),
-    ("the middle", "48C² + 18C", 2 * (22 * C**2 + 6 * C) + 4 * C**2 + 6 * C, full.middle),
-    ("L + 1 blocks back", "(L + 1) (33C² + 9C)", (L + 1) * (33 * C**2 + 9 * C), full.up),
-    ("norm and exit", "29C + 3", 29 * C + 3, (full.norm, full.exit)),
-    ("the ends of γ", "2", 2, cifar10.schedule),
+    ("entry", conv_weights(15, C), full.conv_in),
+    ("two dense layers", sum(dense_weights), full.embed),
+    ("L blocks in", L * block_weights(C), full.down),
+    ("the middle", 2 * block_weights(C) + attention_weights, full.middle),
+    ("L + 1 blocks back", (L + 1) * block_weights(2 * C), full.up),
+    ("norm and exit", 2 * C + conv_weights(C, 3), (full.norm, full.conv_out)),
+    ("the ends of γ", 2, cifar10.schedule),
 ]
-for name, formula, paper, part in rows:
-    print(f"{name:18s} {formula:20s} {paper:12,d} {count(part):12,d}")
-on_paper = sum(paper for _, _, paper, _ in rows)
-print(f"{'together':39s} {on_paper:12,d} {count(cifar10):12,d}")
+for name, paper, part in rows:
+    print(f"{name:20s} {paper:12,d} {count(part):12,d}")
+on_paper = sum(paper for _, paper, _ in rows)
+print(f"{'together':20s} {on_paper:12,d} {count(cifar10):12,d}")
 claim("12", "distance of the weights on paper from the package's", abs(on_paper - count(cifar10)), at_most=0)  # fmt: skip
 claim("12", "and from 30,578,181", abs(on_paper - 30_578_181), at_most=0)
 
@@ -572,15 +588,17 @@ claim("12", "and from 30,578,181", abs(on_paper - 30_578_181), at_most=0)
 # ## What an image costs
 #
 # Every weight of a convolution is used once at each of the $32 \cdot 32 = 1024$ positions. That is the price of never making the
-# picture smaller: at half the height and width it would be a quarter. Attention adds twice $1024 \cdot 1024 \cdot C$ products. What
-# blocks are told is computed once an image, and hardly counts.
+# picture smaller: at half the height and width it would be a quarter. Attention adds twice $1024 \cdot 1024 \cdot C$ products. The
+# embedding is computed once an image, and hardly counts.
 
 # %%
 # Weights of convolutions between entry and exit, over C²: blocks in and middle, blocks back, attention.
 inside = 18 * (L + 2) + 29 * (L + 1) + 4
 forward = 1024 * (inside * C**2 + 135 * C + 27 * C) + 2 * 1024**2 * C
 print(f"forward: {forward / 1e9:.1f} billion products, each with an addition")
-print(f"a training step: three times that, {6 * forward / 1e9:.0f} billion operations an image")
+print(
+    f"a training step: three times that, {6 * forward / 1e9:.0f} billion operations (FLOP) an image"
+)
 
 shape = jax.ShapeDtypeStruct
 arrays, others = eqx.partition(full, lambda a: isinstance(a, jax.ShapeDtypeStruct))
@@ -592,8 +610,9 @@ print(f"XLA counts {counted / 1e9:.1f} billion: without products with the zeros 
 np.testing.assert_allclose(counted, forward, rtol=0.06)
 
 # %% [markdown]
-# (The way back, from the loss to the weights, costs about twice the way there, hence three times in all.) The paper's
-# run saw 128 images in each of ten million updates. Lesson 13 is about what one can do with less.
+# (The way back, from the loss to the weights, costs about twice the way there: it needs the gradient of each layer's input and that of
+# its weights. Hence three times in all.) The paper's run saw 128 images in each of ten million updates. Lesson 13 turns these
+# operations into hours, and is about what one can do with less.
 #
 # ## Ask yourself
 #
@@ -601,7 +620,7 @@ np.testing.assert_allclose(counted, forward, rtol=0.06)
 # 2. You run the network on images of 64×64. How many more weights does it need, and how do the costs of convolutions and of
 #    attention grow?
 # 3. Your photographs are blurred versions of ours. To which side does the dashed line of the key picture move?
-# 4. Someone adds what a block is told *after* the second norm, not before it. Does the trap with one-channel groups still exist?
+# 4. Someone adds the projection of the embedding *after* the second norm, not before it. Does the trap with one-channel groups still exist?
 # 5. Why must the flag be 0 when a model is judged?
 #
 # <details><summary>Answers</summary>

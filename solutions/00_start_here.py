@@ -39,7 +39,7 @@ exercise(
     inputs=lambda key: (
         3 * jax.random.normal(key, (4,)),
         jax.random.uniform(key, minval=0.5, maxval=2.0),
-        jax.random.uniform(jax.random.fold_in(key, 1), minval=1.5, maxval=3.0),
+        10 ** jax.random.uniform(jax.random.fold_in(key, 1), minval=-8.0, maxval=0.5),
     ),
     hints=[
         "First take the mean away, then divide.",
@@ -55,6 +55,17 @@ exercise(
             "(x - mean) / std",
             "(mean - x) / std",
             "The sign is turned: entries above the mean should come out positive.",
+        ),
+        (
+            "/ std",
+            "/ (std + 1e-6)",
+            "The small number added to std changes the answer where std is small; it is never 0 here, so "
+            "leave it out.",
+        ),
+        (
+            "x - mean",
+            "jnp.abs(x - mean)",
+            "An entry below the mean lies a negative number of widths above it: no absolute value.",
         ),
         (
             "/ std",

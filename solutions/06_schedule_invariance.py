@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 06 · The schedule doesn't matter, until it does: exercises
 #
-# *Five exercises, about 50 minutes · belongs to lesson 06*
+# *Six exercises, about 80 minutes, the last one a build of 30 · belongs to lesson 06*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
 # hint. Every check stands alone: go on to the next one whenever you like.
@@ -65,42 +65,85 @@ def from_curve(schedule, gammas, mean, square):
     return curve.loss, curve.variance(schedule)
 
 
-TIMES = (jnp.arange(2000) + 0.5) / 2000
 COSINE, FLOW = vdmlite.Cosine(-5.0, 4.0), vdmlite.FlowMatching(-5.0, 4.0)
 
 
-def factors_at_all_times(factor):
-    """The factors at evenly spread times of the flow-matching schedule, for the cosine's loss."""
-    return jax.vmap(lambda t: factor(t, FLOW, COSINE))(TIMES)
+def mean_between(low, high, f):
+    """The mean of f from low to high by Gauss's rule: few plain numbers go into f."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    places = low + (high - low) * (nodes + 1) / 2
+    return sum(w * float(f(jnp.asarray(p))) for w, p in zip(weights / 2, places, strict=True))
 
 
-def errors_at_all_times(schedule):
-    """E‖ε − ε̂‖² at evenly spread times, for one-dimensional Gaussian data of width ½."""
-    gammas = jax.vmap(schedule)(TIMES)
-    return jnp.exp(-gammas) / (4 + jnp.exp(-gammas))
+def gaussian_error(gamma):
+    """E‖ε − ε̂‖² for one-dimensional Gaussian data of width ½."""
+    return jnp.exp(-gamma) / (4 + jnp.exp(-gamma))
+
+
+def gaussian_guess(z, gamma):
+    """The best ε̂ for Gaussian data of width ½."""
+    alpha2, sigma = jax.nn.sigmoid(-gamma), jnp.sqrt(jax.nn.sigmoid(gamma))
+    return sigma * z / (0.25 * alpha2 + sigma**2)
+
+
+def a_small_batch(key):
+    """A guess of the noise, a schedule, eight examples in the plane, and their random numbers."""
+    kind_key, x_key, comb_key, eps_key, width_key = jax.random.split(key, 5)
+    kinds = (vdmlite.Cosine, vdmlite.BetaLinear, vdmlite.FlowMatching)
+    width = 0.3 + jax.random.uniform(width_key)
+
+    def guess(z, gamma):
+        alpha2, sigma = jax.nn.sigmoid(-gamma), jnp.sqrt(jax.nn.sigmoid(gamma))
+        return sigma * z / (width**2 * alpha2 + sigma**2)
+
+    return (
+        guess,
+        kinds[int(jax.random.randint(kind_key, (), 0, 3))](-6.0, 4.0),
+        width * jax.random.normal(x_key, (8, 2)),
+        vdmlite.spread_times(8, key=comb_key),
+        jax.random.normal(eps_key, (8, 2)),
+    )
+
+
+def mean_bound(bound, schedule):
+    """The bound of Gaussian data of width ½, whose squares average out over four pairs."""
+    u = jnp.repeat((jnp.arange(2000) + 0.5) / 2000, 4)
+    x = jnp.tile(jnp.array([0.5, 0.5, -0.5, -0.5]), 2000)[:, None]
+    eps = jnp.tile(jnp.array([1.0, -1.0, 1.0, -1.0]), 2000)[:, None]
+    return bound(gaussian_guess, schedule, x, u, eps)
+
+
+def written_bound(low, high):
+    """That bound by hand: the entropy of slightly noisy data, and what is wrong at the noisy end."""
+    left = 1 - 0.75 / (1 + np.exp(high))
+    return 0.5 * (np.log(2 * np.pi) + 1 + np.log(0.25 + np.exp(low))) + 0.5 * (
+        left - 1 - np.log(left)
+    )
 
 
 # %% [markdown]
 # ## 6.1 · The straight path is a schedule
 # *difficulty ●○○ · 10 minutes*
 #
-# Flow matching mixes data and noise along a straight line: $(1 - u)\, x + u\, \varepsilon$. Divide our latent $\alpha x + \sigma \varepsilon$ by
-# $\alpha + \sigma$, and it is the same mixture, with the noise's share $u = \sigma / (\alpha + \sigma)$. Since $\gamma = 2 \log(\sigma / \alpha)$,
+# Flow matching mixes data and noise along a straight line: $(1 - r)\, x + r\, \varepsilon$. Divide our latent
+# $\alpha x + \sigma \varepsilon$ by $\alpha + \sigma$, and it is the same mixture, with the noise's share
+# $r = \sigma / (\alpha + \sigma)$. Since $\gamma = 2 \log(\sigma / \alpha)$,
 #
-# $$ u = \mathrm{sigmoid}(\gamma / 2), \qquad 1 - u = \mathrm{sigmoid}(-\gamma / 2), \qquad \gamma = 2 \log \frac{u}{1 - u} . $$
+# $$ r = \mathrm{sigmoid}(\gamma / 2), \qquad 1 - r = \mathrm{sigmoid}(-\gamma / 2), \qquad \gamma = 2 \log \frac{r}{1 - r} . $$
 #
-# Let $u$ grow evenly in time, from the value that belongs to `gamma_0` at $t = 0$ to the one that belongs to `gamma_1` at
-# $t = 1$, and return $\gamma(t)$; `t` may be an array of times. It must be right at both ends even if `gamma_1` is 40. There
-# $1 - u$ is about $2 \cdot 10^{-9}$, and single precision rounds $u$ to 1: how do you get $1 - u$ without losing it?
+# Let $r$ grow evenly in time, from the value that belongs to `gamma_0` at $t = 0$ to the one that belongs to
+# `gamma_1` at $t = 1$, and return $\gamma(t)$; `t` is an array of times. It must be right near both ends, even if
+# `gamma_1` is 40. There $1 - r$ is about $2 \cdot 10^{-9}$, and single precision rounds $r$ to 1: how do you get
+# $1 - r$ without losing it?
 
 
 # %% tags=["6.1"]
 def straight_path(t, gamma_0, gamma_1):
     """Return γ(t) of the schedule whose share of noise grows evenly from end to end."""
-    ### BEGIN SOLUTION the share of the noise, u
+    ### BEGIN SOLUTION the share of the noise, r
     noise = (1 - t) * jax.nn.sigmoid(gamma_0 / 2) + t * jax.nn.sigmoid(gamma_1 / 2)
     ### END SOLUTION
-    ### BEGIN SOLUTION the share of the signal, 1 − u
+    ### BEGIN SOLUTION the share of the signal, 1 − r
     signal = (1 - t) * jax.nn.sigmoid(-gamma_0 / 2) + t * jax.nn.sigmoid(-gamma_1 / 2)
     ### END SOLUTION
     ### BEGIN SOLUTION γ from the two shares
@@ -113,20 +156,26 @@ exercise(
     "6.1",
     straight_path,
     inputs=lambda key: (
-        jnp.array([0.0, *jnp.sort(jax.random.uniform(key, (3,))), 1.0]),
+        # Near t = 1 as well: there 1 − r loses its digits before r is rounded to 1.
+        jnp.array([0.0, *jnp.sort(jax.random.uniform(key, (3,))), 1 - 1e-6, 1.0]),
         jax.random.uniform(jax.random.fold_in(key, 1), minval=-6.0, maxval=-2.0),
         jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 2)), 40.0, 3.0),
     ),
     hints=[
-        "What grows evenly from a to b is (1 − t)·a + t·b; here a and b are jax.nn.sigmoid of half an end.",
-        "1 − u goes evenly as well, from sigmoid(−γ_0/2) to sigmoid(−γ_1/2): compute it from its own ends.",
-        "γ = 2 log(u/(1 − u)) is twice the difference of two logarithms.",
+        "What grows evenly from a to b is (1 − t)·a + t·b. What are a and b here?",
+        "If r goes evenly, so does 1 − r. Which two ends does it run between?",
+        "Take the logarithm of a quotient apart: then neither share has to be formed from the other.",
     ],
     slips=[
         (
             "signal = (1 - t) * jax.nn.sigmoid(-gamma_0 / 2) + t * jax.nn.sigmoid(-gamma_1 / 2)",
             "signal = 1 - noise",
-            "1 − u loses its digits when u is nearly 1: compute the signal's share from its own two ends.",
+            "1 − r loses its digits when r is nearly 1: compute the signal's share from its own two ends.",
+        ),
+        (
+            "return 2 * (jnp.log(noise) - jnp.log(signal))",
+            "return jnp.clip(2 * jnp.log(noise / (1 - noise)), gamma_0, gamma_1)",
+            "Cutting off at γ_1 mends t = 1 itself, but not the times just before it: there 1 − r has lost its digits.",
         ),
         (
             "return 2 * (",
@@ -141,7 +190,7 @@ exercise(
         (
             "return 2 * (jnp.log(noise) - jnp.log(signal))",
             "return (1 - t) * gamma_0 + t * gamma_1",
-            "This is a straight line in γ, but u is what grows evenly: take the sigmoids of the ends first, then mix them.",
+            "This is a straight line in γ, but r is what grows evenly: take the sigmoids of the ends first, then mix them.",
         ),
     ],
     laws=[
@@ -153,7 +202,7 @@ exercise(
             ),
         ),
         (
-            "with ends far apart u is t itself, and γ = 2 log(t/(1 − t))",
+            "with ends far apart r is t itself, and γ = 2 log(t/(1 − t))",
             lambda f: (
                 f(jnp.array([0.1, 0.5, 0.8]), jnp.asarray(-50.0), jnp.asarray(50.0)),
                 2 * jnp.log(jnp.array([1 / 9, 1.0, 4.0])),
@@ -169,13 +218,14 @@ exercise(
 # ## 6.2 · What to tell a network that sees the time
 # *difficulty ●○○ · 5 minutes*
 #
-# Our networks see γ, so the schedule can be exchanged after training. A friend's network sees the time instead. It was
-# trained under the schedule `old` and learned which noise level goes with which time. Under the schedule `new`, the same
-# time has another level, and would mislead it. There is a way out: at time `t` of `new`, tell the network the time at
-# which `old` has the *same noise level*. Return that time.
+# Our networks see γ, so the schedule can be exchanged after training. A friend's network sees the time instead. It
+# was trained under the schedule `old` and learned which noise level goes with which time. Under the schedule `new`,
+# the same time has another level, and would mislead it. There is a way out: at time `t` of `new`, tell the network
+# the time at which `old` has the *same noise level*. Return that time.
 #
-# Both schedules are functions $t \mapsto \gamma(t)$ that rise between the same ends. `levels` are those of `old` at 1001 times.
-# `jnp.interp(v, xs, ys)` gives the value at `v` of the curve through the points `(xs, ys)`, where `xs` rise.
+# Both schedules are functions $t \mapsto \gamma(t)$ that rise between the same ends. `levels` are those of `old` at
+# 1001 times. `jnp.interp(x, xs, ys)` gives the value at `x` of the curve through the points `(xs, ys)`, where `xs`
+# rise.
 
 
 # %% tags=["6.2"]
@@ -247,15 +297,19 @@ exercise(
 # ## 6.3 · How often a noise level is drawn
 # *difficulty ●●○ · 10 minutes*
 #
-# Draw $t \sim U(0, 1)$; then $\gamma(t)$ is random too. On a short stretch $d\gamma$ the schedule spends the time $d\gamma / \gamma'(t)$, so at
-# the level $\gamma(t)$ the density is $1/\gamma'(t)$: levels past which the schedule hurries are seldom drawn.
+# Draw $t \sim U(0, 1)$; then $\gamma(t)$ is random too. On a short stretch $d\gamma$ the schedule spends the time
+# $d\gamma / \gamma'(t)$, so at the level $\gamma(t)$ the density is $1/\gamma'(t)$: levels past which the schedule
+# hurries are seldom drawn.
 #
-# Many schedules are made in one way: choose a rising function $a$, and let $a(\gamma(t))$ grow evenly in $t$, from $a(\gamma_0)$
-# to $a(\gamma_1)$. For flow matching $a(\gamma) = \mathrm{sigmoid}(\gamma/2)$, for the cosine schedule $a(\gamma) = \arctan e^{\gamma/2}$. Given the
-# function `a`, return the density with which its schedule draws the level `gamma`. `jax.grad(a)` is the function $a'$.
+# Many schedules are made in one way: choose a rising function $a$, and let $a(\gamma(t))$ grow evenly in $t$, from
+# $a(\gamma_0)$ to $a(\gamma_1)$. For flow matching $a(\gamma) = \mathrm{sigmoid}(\gamma/2)$, for the cosine schedule
+# $a(\gamma) = \arctan e^{\gamma/2}$. Given the function `a`, return the density with which its schedule draws the
+# level `gamma`. `jax.grad(a)` is the function $a'$.
 #
-# Why care? Leave $\gamma'$ out of the loss, as many codes do: the mean of $\tfrac12 \lVert \varepsilon - \hat\varepsilon \rVert^2$ over a uniform $t$ is
-# $\tfrac12 \int p(\gamma)\, \mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2\, d\gamma$ with this density $p$. It has become a *weight*, and now the schedule matters.
+# Why care? Leave $\gamma'$ out of the loss, as many codes do: the mean of
+# $\tfrac12 \lVert \varepsilon - \hat\varepsilon \rVert^2$ over a uniform $t$ is
+# $\tfrac12 \int p(\gamma)\, \mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2\, d\gamma$ with this density $p$.
+# It has become a *weight*, and now the schedule matters.
 
 
 # %% tags=["6.3"]
@@ -281,7 +335,7 @@ exercise(
     ),
     hints=[
         "Write down what grows evenly: a(γ(t)) = a(γ_0) + t·(a(γ_1) − a(γ_0)). Now take the derivative of both sides by t.",
-        "a′(γ)·γ′ = a(γ_1) − a(γ_0), and the density is 1/γ′.",
+        "You need 1/γ′. A density also has to have area 1 between the ends: does yours?",
     ],
     slips=[
         (
@@ -310,12 +364,10 @@ exercise(
             "the area under it from γ_0 to γ_1 is 1",
             lambda f: (
                 9
-                * jnp.mean(
-                    jax.vmap(lambda g: f(angle, g, jnp.asarray(-5.0), jnp.asarray(4.0)))(
-                        -5.0 + 9 * (jnp.arange(1000) + 0.5) / 1000
-                    )
+                * mean_between(
+                    -5.0, 4.0, lambda g: f(angle, g, jnp.asarray(-5.0), jnp.asarray(4.0))
                 ),
-                jnp.asarray(1.0),
+                1.0,
             ),
         ),
         (
@@ -333,14 +385,15 @@ exercise(
 # ## 6.4 · The mean of one draw, and its variance
 # *difficulty ●●○ · 10 minutes*
 #
-# One draw of the loss is $\ell = \tfrac12\, \gamma'(t)\, m$, with a uniform $t$ and $m = \lVert \varepsilon - \hat\varepsilon \rVert^2$ for one example and one noise at
-# level $\gamma(t)$. Measure a network that sees γ once, and you know how $\ell$ behaves under *every* schedule between the same
-# ends.
+# One draw of the loss is $\ell = \tfrac12\, \gamma'(t)\, m$, with a uniform $t$ and
+# $m = \lVert \varepsilon - \hat\varepsilon \rVert^2$ for one example and one noise at level $\gamma(t)$. Measure a
+# network that sees γ once, and you know how $\ell$ behaves under *every* schedule between the same ends.
 #
-# Measured are, at the noise levels `gammas`, the averages `mean`, $\mathbb E[m]$, and `square`, $\mathbb E[m^2]$, over examples and
-# noises. The lines above the blanks read them off at the levels of many evenly spread times: `slopes`, `means` and
-# `squares` are $\gamma'$, $\mathbb E[m]$ and $\mathbb E[m^2]$ at these times (`schedule.slope(t)` is the pair $\gamma(t), \gamma'(t)$). An average over
-# the times stands for the mean over a uniform $t$. Return $\mathbb E[\ell]$ in nats, and the variance $\mathbb E[\ell^2] - \mathbb E[\ell]^2$.
+# Measured are, at the noise levels `gammas`, the averages `mean`, $\mathbb E[m]$, and `square`, $\mathbb E[m^2]$,
+# over examples and noises. The lines above the blanks read them off at the levels of many evenly spread times:
+# `slopes`, `means` and `squares` are $\gamma'$, $\mathbb E[m]$ and $\mathbb E[m^2]$ at these times
+# (`schedule.slope(t)` is the pair $\gamma(t), \gamma'(t)$). An average over the times stands for the mean over a
+# uniform $t$. Return $\mathbb E[\ell]$ in nats, and the variance $\mathbb E[\ell^2] - \mathbb E[\ell]^2$.
 
 
 # %% tags=["6.4"]
@@ -437,13 +490,14 @@ exercise(
 # ## 6.5 · The same weight under another schedule
 # *difficulty ●●● · 15 minutes*
 #
-# Another friend trains without $\gamma'$ (see 6.3): the loss is the mean of $\tfrac12 \lVert \varepsilon - \hat\varepsilon \rVert^2$ over uniform times of the
-# schedule `old`. So each noise level weighs in proportion to how often it is drawn, by $p_{\mathrm{old}}(\gamma)$, its density under `old`. You want the
-# *same* loss on average, but draw your levels with the schedule `new`, because its draws vary less. By which factor must
-# you multiply $\tfrac12 \lVert \varepsilon - \hat\varepsilon \rVert^2$ at time `t` of `new`? Return it.
+# Another friend trains without $\gamma'$ (see 6.3): the loss is the mean of
+# $\tfrac12 \lVert \varepsilon - \hat\varepsilon \rVert^2$ over uniform times of the schedule `old`. So each noise
+# level weighs in proportion to how often it is drawn, by $p_{\mathrm{old}}(\gamma)$, its density under `old`. You
+# want the *same* loss on average, but draw your levels with the schedule `new`, because its draws vary less. By which
+# factor must you multiply $\tfrac12 \lVert \varepsilon - \hat\varepsilon \rVert^2$ at time `t` of `new`? Return it.
 #
-# Both schedules rise between the same ends, and `schedule.slope(t)` is the pair $\gamma(t), \gamma'(t)$. `levels` and `slopes` are the
-# noise levels and slopes of `old` at 1001 times; `jnp.interp(v, xs, ys)` is explained in 6.2.
+# Both schedules rise between the same ends, and `schedule.slope(t)` is the pair $\gamma(t), \gamma'(t)$. `levels` and
+# `slopes` are the noise levels and slopes of `old` at 1001 times; `jnp.interp(x, xs, ys)` is explained in 6.2.
 
 
 # %% tags=["6.5"]
@@ -469,7 +523,7 @@ exercise(
     ),
     hints=[
         "A level that `new` draws twice as often as `old` has to count half: the factor is p_old(γ)/p_new(γ).",
-        "Each density is one over the slope, so this is γ′ of `new` over γ′ of `old`, both at the same level.",
+        "Each density is one over a slope. At which level, or which time, is each of the two to be taken?",
         "For the slope of `old` at your level, interpolate: levels go in, slopes come out.",
     ],
     slips=[
@@ -497,22 +551,144 @@ exercise(
     laws=[
         (
             "the mean of the factor over the times of the new schedule is 1",
-            lambda f: (jnp.mean(factors_at_all_times(f)), jnp.asarray(1.0)),
+            lambda f: (mean_between(0.0, 1.0, lambda t: f(t, FLOW, COSINE)), 1.0),
         ),
         (
             "for Gaussian data of width ½ and the exact denoiser, flow-matching times with the "
             "factor give the same loss as cosine times without it",
             lambda f: (
-                0.5 * jnp.mean(factors_at_all_times(f) * errors_at_all_times(FLOW)),
-                0.5 * jnp.mean(errors_at_all_times(COSINE)),
+                mean_between(
+                    0.0, 1.0, lambda t: 0.5 * f(t, FLOW, COSINE) * gaussian_error(FLOW(t))
+                ),
+                mean_between(0.0, 1.0, lambda t: 0.5 * gaussian_error(COSINE(t))),
             ),
         ),
     ],
 )
 
 # %% [markdown]
+# ## 6.6 · Build: find the bug
+# *difficulty ●●● · 30 minutes · build*
+#
+# A third friend has written her own estimate of the bound. `x` is a batch of shape `(n, d)`, `u` are `n` random
+# numbers spread over $(0, 1)$, `eps` is the noise, and `guess(z, gamma)` returns $\hat\varepsilon$. Her data are real
+# numbers, so the decoder believes $z_0/\alpha_0$ up to the noise that is in it, $e^{\gamma_0}$.
+#
+# ```python
+# def bound(guess, schedule, x, u, eps):
+#     # One time for each example; not quite 0, for there is hardly any noise.
+#     t = 0.01 + 0.99 * u
+#     gamma_0, gamma_1 = schedule(0.0), schedule(1.0)
+#
+#     def one(x, t, eps):
+#         gamma, slope = jax.value_and_grad(schedule)(t)
+#         alpha = jnp.sqrt(jax.nn.sigmoid(-gamma))
+#         sigma = jnp.sqrt(jax.nn.sigmoid(gamma))
+#         z = alpha * x + sigma * eps
+#         level = gamma_0 + (gamma_1 - gamma_0) * t
+#         error = jnp.sum((eps - guess(z, level)) ** 2)
+#         return 0.5 * slope * error
+#
+#     diffusion = jnp.mean(jax.vmap(one)(x, t, eps))
+#
+#     # The noisy end: what z_1 still knows of x.
+#     alpha2, sigma2 = jax.nn.sigmoid(-gamma_1), jax.nn.sigmoid(gamma_1)
+#     kl = 0.5 * (sigma2 + alpha2 * x**2 - 1 - jnp.log(sigma2))
+#     prior = jnp.mean(jnp.sum(kl, axis=1))
+#
+#     # The clean end: the mean of -log N(x; z_0/alpha_0, e^gamma_0), by hand.
+#     d = x.shape[1]
+#     reconstruction = 0.5 * d * (jnp.log(2 * jnp.pi) + 1 + gamma_0)
+#
+#     return prior + reconstruction + diffusion
+# ```
+#
+# She tests it with the best guess there is, for one-dimensional Gaussian data of width ½ and γ from −5 to 4, where
+# the bound is 0.739 nats. Under the γ-linear schedule she gets 0.713, which she puts down to bad luck. Under flow
+# matching she gets 0.667, under cosine 0.640, under β-linear 0.781. There are two bugs, and each by itself breaks the
+# invariance. Find them before you change anything. Which of them makes the number too small, and which too large?
+# Then write the function as she meant it.
+
+
+# %% tags=["6.6"]
+def bound(guess, schedule, x, u, eps):
+    """Return the mean bound of a batch, in nats."""
+    ### BEGIN SOLUTION the mean bound, without her two bugs
+    gamma_0, gamma_1 = schedule(0.0), schedule(1.0)
+
+    def one(x, t, eps):
+        gamma, slope = jax.value_and_grad(schedule)(t)
+        alpha, sigma = jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
+        error = jnp.sum((eps - guess(alpha * x + sigma * eps, gamma)) ** 2)
+        return 0.5 * slope * error
+
+    diffusion = jnp.mean(jax.vmap(one)(x, u, eps))
+    alpha2, sigma2 = jax.nn.sigmoid(-gamma_1), jax.nn.sigmoid(gamma_1)
+    prior = 0.5 * jnp.mean(jnp.sum(sigma2 + alpha2 * x**2 - 1 - jnp.log(sigma2), axis=1))
+    reconstruction = 0.5 * x.shape[1] * (jnp.log(2 * jnp.pi) + 1 + gamma_0)
+    return prior + reconstruction + diffusion
+    ### END SOLUTION
+
+
+# %% tags=["author"]
+exercise(
+    "6.6",
+    bound,
+    inputs=a_small_batch,
+    hints=[
+        "What does the bound see of a schedule? Ask of every line whether it sees more than that.",
+        "γ-linear hides both bugs. What is special about it: at the time t, and near t = 0?",
+        "Which stretch of γ does no example ever visit, and how long is it under the cosine schedule? "
+        "And which noise level is the guess told?",
+    ],
+    slips=[
+        (
+            "(x, u, eps))",
+            "(x, 0.01 + 0.99 * u, eps))",
+            "One bug is left: between γ(0) and γ(0.01) nobody looks, and how long that stretch is depends on the schedule.",
+        ),
+        (
+            "jnp.mean(jax.vmap(one)(x, u, eps))",
+            "0.99 * jnp.mean(jax.vmap(one)(x, 0.01 + 0.99 * u, eps))",
+            "Now the integral from γ(0.01) to γ_1 is right, but the stretch below γ(0.01) is still missing.",
+        ),
+        (
+            "sigma * eps, gamma)",
+            "sigma * eps, gamma_0 + (gamma_1 - gamma_0) * t)",
+            "One bug is left: the guess is told the level of a γ-linear schedule, not the level γ(t) that the latent has.",
+        ),
+        (
+            "sigma * eps, gamma)) ** 2)\n        return 0.5 * slope * error\n\n    diffusion = jnp.mean(jax.vmap(one)(x, u, eps))",
+            "sigma * eps, gamma_0 + (gamma_1 - gamma_0) * t)) ** 2)\n        return 0.5 * slope * error\n\n"
+            "    diffusion = jnp.mean(jax.vmap(one)(x, 0.01 + 0.99 * u, eps))",
+            "These are your friend's own numbers: both bugs are still there.",
+        ),
+        (
+            "return 0.5 * slope * error",
+            "return 0.5 * error",
+            "γ′ is no bug: without it the mean over t is not the area over γ.",
+        ),
+    ],
+    laws=[
+        (
+            "for Gaussian data of width ½ the cosine schedule and flow matching give the bound of γ-linear",
+            lambda f: (
+                tuple(mean_bound(f, s) for s in (COSINE, FLOW)),
+                (mean_bound(f, vdmlite.FixedLinear(-5.0, 4.0)),) * 2,
+            ),
+        ),
+        (
+            "it is the bound by hand: the entropy of the data with the last grain of noise, and a little for the noisy end",
+            lambda f: (mean_bound(f, COSINE), written_bound(-5.0, 4.0)),
+        ),
+    ],
+    tolerance=2e-4,
+)
+
+# %% [markdown]
 # ## Now import it
 #
-# What you wrote is `vdmlite.FlowMatching` (6.1) and, on a finer grid, `vdmlite.ErrorCurve.variance` (6.4). 6.3 is one over
-# the second number that a schedule's `slope` returns. 6.2 and 6.5 are what a network that sees γ, and a loss that keeps
-# $\gamma'$, spare you.
+# What you wrote is `vdmlite.FlowMatching` (6.1) and, on a finer grid, `vdmlite.ErrorCurve.variance` (6.4). 6.3 is one
+# over the second number that a schedule's `slope` returns. 6.2 and 6.5 are what a network that sees γ, and a loss
+# that keeps $\gamma'$, spare you. 6.6 is a small `vdmlite.batch_vlb`; to exchange the schedule is a test for any such
+# code.

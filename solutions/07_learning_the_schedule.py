@@ -1,13 +1,14 @@
 # %% [markdown]
 # # 07 · Learning the schedule: exercises
 #
-# *Five exercises, about 50 minutes · belongs to lesson 07*
+# *Six exercises, about 95 minutes, the last one a build of 45 · belongs to lesson 07*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
 # hint. Every check stands alone: go on to the next one whenever you like.
 #
-# As in the lesson, $m = \lVert \varepsilon - \hat\varepsilon \rVert^2$ is the squared error of the denoiser for one example and one noise, and
-# $\ell = \tfrac12\, \gamma'(t)\, m$ at a uniformly random $t$ is one draw of the diffusion loss, in nats.
+# As in the lesson, $m = \lVert \varepsilon - \hat\varepsilon \rVert^2$ is the squared error of the denoiser for one
+# example and one noise, and $\ell = \tfrac12\, \gamma'(t)\, m$ at a uniformly random $t$ is one draw of the diffusion
+# loss, in nats.
 
 # %% tags=["imports"]
 import jax
@@ -16,38 +17,33 @@ import jax.numpy as jnp
 from vdmlite.course import check, hint, solution, todo
 
 # %% tags=["author"]
-import equinox as eqx
+import numpy as np
+
 import vdmlite
 from vdmlite.course import exercise
 
 
 def some_weights(key):
-    """A time, and the raw weights of a network of four steps."""
-    keys = jax.random.split(key, 5)
+    """A time that is no corner, and the raw weights of five stretches."""
+    time_key, weight_key = jax.random.split(key)
     return (
-        jax.random.uniform(keys[0], minval=0.2, maxval=0.8),
-        jax.random.normal(keys[1]),
-        jax.random.normal(keys[2], (4,)),
-        2 + 2 * jax.random.normal(keys[3], (4,)),
-        jax.random.uniform(keys[4], (4,), minval=0.1),
+        jax.random.uniform(time_key, minval=0.05, maxval=0.95),
+        2 * jax.random.normal(weight_key, (5,)),
     )
 
 
-def packaged_share(t, line, heights, steepness, places):
-    """The package's network with these weights."""
-    return eqx.tree_at(
-        lambda net: (net.line, net.heights, net.steepness, net.places),
-        vdmlite.MonotoneNet(width=4),
-        (line, heights, steepness, places),
-    ).share(t)
+def packaged_polygon(t, raw):
+    """The package's polygon from 0 to 1 with those rises."""
+    rises = jax.nn.softplus(raw)
+    corners = jnp.concatenate([jnp.zeros(1), jnp.cumsum(rises) / jnp.sum(rises)])
+    return vdmlite.PiecewiseLinear(tuple(corners.tolist())).slope(t)
 
 
-def share_over_time(share):
-    """The shares at 21 times, with a height and a steepness that are negative when raw."""
-    heights, places = jnp.array([-3.0, 2.0, 1.0]), jnp.array([0.2, 0.8, 0.5])
-    steepness = jnp.array([8.0, 8.0, -6.0])
-    times = jnp.linspace(0.0, 1.0, 21)
-    return jax.vmap(lambda t: share(t, jnp.asarray(-2.0), heights, steepness, places))(times)
+def along(polygon, which):
+    """One of the two answers at 21 times, with weights that are negative when raw."""
+    raw = jnp.array([-3.0, 2.0, -1.0, 0.5])
+    times = np.linspace(0.0, 1.0, 21)
+    return np.array([float(polygon(jnp.asarray(t), raw)[which]) for t in times])
 
 
 def a_noisy_end(key):
@@ -92,11 +88,12 @@ def packaged_curve():
 
 
 def areas_between_times(best_gamma):
-    """The areas under √E[m²] = e^(−γ)/(4 + e^(−γ)) that eight equal stretches of time cover."""
+    """The areas under the spread e^(−γ)/(4 + e^(−γ)) that eight equal stretches of time cover."""
     grid = jnp.linspace(-4.0, 3.0, 2001)
-    root = jnp.exp(-grid) / (4 + jnp.exp(-grid))
-    found = best_gamma(grid, root**2, jnp.linspace(0.0, 1.0, 9))
-    return -jnp.diff(jnp.log(4 + jnp.exp(-found)))
+    spread = jnp.exp(-grid) / (4 + jnp.exp(-grid))
+    mean = 1 + jnp.cos(grid) ** 2
+    found = best_gamma(grid, mean, mean**2 + spread**2, jnp.linspace(0.0, 1.0, 9))
+    return -np.diff(np.log(4 + np.exp(-np.asarray(found))))
 
 
 def bent(params, t):
@@ -128,89 +125,112 @@ def mean_square(params, times, scale):
 
 
 # %% [markdown]
-# ## 7.1 · A function that can only rise
-# *difficulty ●○○ · 10 minutes*
+# ## 7.1 · Another curve that can only rise
+# *difficulty ●●○ · 15 minutes*
 #
-# Noise has to grow with time, so a network for γ has to rise whatever its weights. Here is one that does: a straight line and a few
-# smooth steps, added up,
+# The lesson's network adds up smooth steps. Here is a plainer curve with the same promise: a polygon. Cut the time
+# from 0 to 1 into $n$ equal stretches. On stretch $k$ the curve is a straight line that rises by
+# $\mathrm{softplus}(\mathrm{raw}_k)$, a positive number whatever `raw` of shape `(n,)` is (`jax.nn.softplus`). Then
+# everything is divided by the sum of all rises, so that the curve runs from 0 to 1 exactly.
 #
-# $$ f(t) = a\, t + \sum_k h_k\; \mathrm{sigmoid}\big(s_k\, (t - b_k)\big). $$
-#
-# Step $k$ lies around $b_k$, is $h_k$ high, and is the steeper the larger $s_k$ is. With $a$, all $h_k$ and all $s_k$ positive, $f$ rises. But
-# training may turn any number negative: so all of these are kept *raw*, and $\mathrm{softplus}(u) = \log(1 + e^u)$ makes them positive when they are
-# used (`jax.nn.softplus`). You are given the raw numbers: `line` for $a$, and the arrays `heights`, `steepness` and, used as they are, `places`.
-#
-# The ends have to be exact as well. Return the *share* of the way from $\gamma_0$ to $\gamma_1$ that is covered at time `t`: 0 at $t = 0$ and 1 at $t = 1$.
-#
-# $$ \mathrm{share}(t) = \frac{f(t) - f(0)}{f(1) - f(0)} $$
+# Return two numbers for one time `t`: the *share* of the way that is covered, and its slope, the *rate*. With them
+# $\gamma(t) = \gamma_0 + (\gamma_1 - \gamma_0) \cdot \mathrm{share}$ and
+# $\gamma'(t) = (\gamma_1 - \gamma_0) \cdot \mathrm{rate}$: all that a draw of the loss takes from a schedule. (At a
+# corner take the slope of either side. At $t = 1$ take that of the last stretch.)
 
 
 # %% tags=["7.1"]
-def share(t, line, heights, steepness, places):
-    """Return how far γ has come at time t, as a share of the way between its ends."""
-
-    def f(u):
-        ### BEGIN SOLUTION f at time u, the line and the steps with positive weights
-        steps = jax.nn.sigmoid(jax.nn.softplus(steepness) * (u - places))
-        return jax.nn.softplus(line) * u + jnp.sum(jax.nn.softplus(heights) * steps)
-        ### END SOLUTION
-
-    ### BEGIN SOLUTION the share
-    return (f(t) - f(0.0)) / (f(1.0) - f(0.0))
+def polygon(t, raw):
+    """Return the share of the way covered at time t, and its slope."""
+    n = len(raw)
+    ### BEGIN SOLUTION the rise of each stretch, as a share of all
+    rises = jax.nn.softplus(raw) / jnp.sum(jax.nn.softplus(raw))
     ### END SOLUTION
+    ### BEGIN SOLUTION the share
+    share = jnp.sum(rises * jnp.clip(n * t - jnp.arange(n), 0.0, 1.0))
+    ### END SOLUTION
+    ### BEGIN SOLUTION the rate
+    rate = n * rises[jnp.clip(jnp.floor(n * t), 0, n - 1).astype(int)]
+    ### END SOLUTION
+    return share, rate
 
 
 # %% tags=["author"]
 exercise(
     "7.1",
-    share,
+    polygon,
     inputs=some_weights,
     hints=[
-        "jax.nn.softplus and jax.nn.sigmoid work on whole arrays: all the steps at once, then jnp.sum over them.",
-        "softplus(steepness) · (u − places) goes into the sigmoid, and softplus(heights) multiplies what comes out.",
-        "The places need no softplus: a step rises wherever it is.",
+        "At time t the stretches 0 … k − 1 are behind you, k = ⌊n t⌋, and of stretch k a part n t − k.",
+        "A stretch lasts 1/n. What is the slope of a line that rises by h in that time?",
+        "Whoever likes tables: jnp.cumsum of the rises has the corners but the first, and jnp.interp reads between them.",
     ],
     slips=[
         (
-            "jax.nn.softplus(heights)",
-            "heights",
-            "The heights are used raw: a negative one is a step downwards, and f can fall.",
+            "rises = jax.nn.softplus(raw) / jnp.sum(jax.nn.softplus(raw))",
+            "rises = raw / jnp.sum(raw)",
+            "The weights are used raw: a negative one is a way down.",
         ),
         (
-            "jax.nn.softplus(steepness)",
-            "steepness",
-            "The steepness is used raw: sigmoid(s (t − p)) with a negative s falls with t.",
+            "rises = jax.nn.softplus(raw) / jnp.sum(jax.nn.softplus(raw))",
+            "rises = jax.nn.softmax(raw)",
+            "exp makes weights positive as well (this is a softmax), but the polygon here takes softplus.",
         ),
         (
-            "(u - places)",
-            "(u - jax.nn.softplus(places))",
-            "The places went through softplus too: f rises for any places, so they are used as they are.",
+            " / jnp.sum(jax.nn.softplus(raw))",
+            "",
+            "The share at t = 1 is not 1: divide by all that the curve rises.",
         ),
         (
-            "(f(t) - f(0.0)) / (f(1.0) - f(0.0))",
-            "f(t) / f(1.0)",
-            "f(0) is not 0, because a sigmoid never is: without subtracting it, the share is not 0 at t = 0.",
+            "jnp.clip(n * t - jnp.arange(n), 0.0, 1.0)",
+            "jnp.where(jnp.arange(n) < n * t, 1.0, 0.0)",
+            "The share jumps from corner to corner: of the stretch that t is in, only a part is covered.",
         ),
         (
-            "/ (f(1.0) - f(0.0))",
-            "/ f(1.0)",
-            "The share at t = 1 is not 1: divide by all that f gains, f(1) − f(0).",
+            "rate = n * rises",
+            "rate = rises",
+            "This is how much the stretch rises; it does so in the time 1/n, and the slope is n times that.",
+        ),
+        (
+            "rises[jnp.clip(jnp.floor(n * t), 0, n - 1).astype(int)]",
+            "rises[jnp.clip(jnp.ceil(n * t), 0, n - 1).astype(int)]",
+            "This is the slope of the stretch after the one that t is in.",
         ),
     ],
     laws=[
         (
             "it is 0 at t = 0 and 1 at t = 1, exactly",
-            lambda f: (share_over_time(f)[jnp.array([0, -1])], jnp.array([0.0, 1.0])),
+            lambda f: (along(f, 0)[[0, -1]], np.array([0.0, 1.0])),
         ),
         (
             "it never falls, even if the raw weights are negative",
+            lambda f: (np.diff(along(f, 0)), np.abs(np.diff(along(f, 0)))),
+        ),
+        (
+            "the rate, averaged over the times, is 1: all of the way is covered once",
             lambda f: (
-                jnp.diff(share_over_time(f)),
-                jnp.abs(jnp.diff(share_over_time(f))),
+                np.mean(
+                    [
+                        float(f(jnp.asarray(t), jnp.array([-3.0, 2.0, -1.0, 0.5]))[1])
+                        for t in (0.1, 0.3, 0.6, 0.9)
+                    ]
+                ),
+                1.0,
             ),
         ),
+        (
+            "at t = 1 the rate is that of the last stretch",
+            lambda f: (along(f, 1)[-1], along(f, 1)[-3]),
+        ),
     ],
-    ships=packaged_share,
+    ships=packaged_polygon,
+    # A value between two bounds is in their middle in any order; an index is cut to a whole one.
+    equivalent=[
+        "share = jnp.sum(rises * jnp.clip(0.0, n * t - jnp.arange(n), 1.0))",
+        "rate = n * rises[jnp.clip(0, jnp.floor(n * t), n - 1).astype(int)]",
+        "rate = n * rises[jnp.clip(n * t, 0, n - 1).astype(int)]",
+        "rate = n * rises[jnp.clip(jnp.floor(n * t), 0, n + 1).astype(int)]",
+    ],
 )
 
 # %% [markdown]
@@ -218,12 +238,14 @@ exercise(
 # *difficulty ●●○ · 10 minutes*
 #
 # The ends of the schedule follow the bound itself. If the noisy end $\gamma_1$ moves up, the diffusion loss
-# $\tfrac12 \int_{\gamma_0}^{\gamma_1} \mathbb E[m(\gamma)]\, d\gamma$ grows, as there is more noise to remove. In return the prior term shrinks:
+# $\tfrac12 \int_{\gamma_0}^{\gamma_1} \mathbb E[m(\gamma)]\, d\gamma$ grows, as there is more noise to remove. In
+# return the prior term shrinks:
 #
 # $$ \text{prior} = \tfrac12 \sum_d \big(\sigma^2 + \alpha^2 x_d^2 - 1 - \log \sigma^2\big), \qquad \alpha^2 = \mathrm{sigmoid}(-\gamma_1), \quad \sigma^2 = \mathrm{sigmoid}(\gamma_1), $$
 #
-# a sum over the dimensions $d$ of `x`. (Here α and σ belong to $\gamma_1$.) Return the derivatives of both terms by $\gamma_1$, for one example `x` of any shape; `error` is the number
-# $\mathbb E[m(\gamma_1)]$, the mean over the noise. You will need $d\sigma^2 / d\gamma_1 = \sigma^2 \alpha^2$. If the sum of your two answers, averaged over
+# a sum over the dimensions $d$ of `x`. (Here α and σ belong to $\gamma_1$.) Return the derivatives of both terms by
+# $\gamma_1$, for one example `x` of any shape; `error` is the number $\mathbb E[m(\gamma_1)]$, the mean over the
+# noise. You will need $d\sigma^2 / d\gamma_1 = \sigma^2 \alpha^2$. If the sum of your two answers, averaged over
 # examples, is positive, $\gamma_1$ should move down.
 #
 # (The clean end $\gamma_0$ works the same way: it trades the diffusion loss against the reconstruction.)
@@ -249,8 +271,8 @@ exercise(
     inputs=a_noisy_end,
     hints=[
         "The derivative of an integral by its upper limit is the integrand there.",
-        "α² = 1 − σ², so dα²/dγ_1 = −σ² α²; and the derivative of log σ² is σ² α² / σ² = α².",
-        "Each dimension d gives ½ (σ² α² − σ² α² x_d² − α²) to the second answer.",
+        "α² = 1 − σ² gives you dα²/dγ_1, and the chain rule the derivative of log σ².",
+        "Test yours with x = 0 and a very large γ_1, where nothing is left to win: it should be 0.",
     ],
     slips=[
         (
@@ -302,14 +324,16 @@ exercise(
 # ## 7.3 · The variance of one draw
 # *difficulty ●●○ · 10 minutes*
 #
-# A uniform $t$ makes $\gamma(t)$ a random number between the ends $\gamma_0$ and $\gamma_1$. Where the schedule is steep, it spends little time: the density of γ is
-# $p(\gamma) = 1 / \gamma'(t)$, at the time $t$ that has this γ. One draw of the loss is therefore
+# A uniform $t$ makes $\gamma(t)$ a random number between the ends $\gamma_0$ and $\gamma_1$. Where the schedule is
+# steep, it spends little time: the density of γ is $p(\gamma) = 1 / \gamma'(t)$, at the time $t$ that has this γ. One
+# draw of the loss is therefore
 #
 # $$ \ell = \tfrac12\, \gamma'(t)\, m = \frac{m}{2\, p(\gamma)} \qquad \text{with } \gamma \sim p. $$
 #
-# Return its variance, $\mathbb E[\ell^2] - \mathbb E[\ell]^2$. You are given a rising grid `gammas` from $\gamma_0$ to $\gamma_1$ and three arrays along it: `mean` is $\mathbb E[m]$,
-# `square` is $\mathbb E[m^2]$ (both over examples and noise at that γ) and `density` is $p$. First write each expectation as an integral over γ;
-# `jnp.trapezoid(y, gammas)` is the integral of `y`. In which of the two does the density stay?
+# Return its variance, $\mathbb E[\ell^2] - \mathbb E[\ell]^2$. You are given a rising grid `gammas` from $\gamma_0$
+# to $\gamma_1$ and three arrays along it: `mean` is $\mathbb E[m]$, `square` is $\mathbb E[m^2]$ (both over examples
+# and noise at that γ) and `density` is $p$. First write each expectation as an integral over γ; `jnp.trapezoid(y,
+# gammas)` is the integral of `y`. In which of the two does the density stay?
 
 
 # %% tags=["7.3"]
@@ -331,8 +355,8 @@ exercise(
     inputs=some_curve,
     hints=[
         "The mean of g(γ) for γ ~ p is the integral of p(γ) g(γ).",
-        "For E[ℓ] that is ∫ p · E[m] / (2p) dγ: the density cancels, and the schedule is gone.",
-        "For E[ℓ²] it is ∫ p · E[m²] / (4p²) dγ: one p is left below the line.",
+        "Write E[ℓ] as such an integral, with ℓ = m/(2p). What cancels? It has to: the bound does not see the schedule.",
+        "Now E[ℓ²], with ℓ² in place of ℓ. How many p are above the line, how many below?",
     ],
     slips=[
         (
@@ -381,29 +405,36 @@ exercise(
 )
 
 # %% [markdown]
-# ## 7.4 · The best schedule
-# *difficulty ●●○ · 10 minutes*
+# ## 7.4 · The best schedule for a comb
+# *difficulty ●●● · 20 minutes*
 #
-# The variance of 7.3 is least if the density of γ is proportional to $\sqrt{\mathbb E[m^2]}$. Which schedule has that density? If $P(\gamma)$ is the share of
-# the area under $\sqrt{\mathbb E[m^2]}$ that lies between $\gamma_0$ and γ, the schedule has to be at γ at the time $t = P(\gamma)$. So $\gamma(t)$ is the inverse of $P$.
+# The lesson asks how *single* draws vary, and finds that the best density of γ is proportional to
+# $\sqrt{\mathbb E[m^2]}$. But a batch takes its times from a comb (lesson 05), and a fine comb removes all variance
+# that is due to the time. What is left is, at each time, the variance due to example and noise. Averaged over the
+# times it is
 #
-# Return $\gamma(t)$ at each of the `times`, given a rising grid `gammas` from $\gamma_0$ to $\gamma_1$ and `square`, which is $\mathbb E[m^2]$ along it. The cell has the areas of
-# the trapezoids between neighbours, one fewer than there are γ, and puts the 0 in front that belongs to $\gamma_0$. To read a table of
-# points $(x_i, y_i)$ at the places `x`, with straight lines between the points, use `jnp.interp(x, xs, ys)`; the `xs` have to rise.
+# $$ \int_0^1 \tfrac14\, \gamma'(t)^2\, \mathrm{Var}[m]\; dt, \qquad \mathrm{Var}[m] = \mathbb E[m^2] - \mathbb E[m]^2 \text{ at the level } \gamma(t). $$
+#
+# Which density makes *this* small? Go through the lesson's argument again. Then return $\gamma(t)$ of the schedule
+# with that density at each of the `times`. If $P(\gamma)$ is the share of all draws below γ, the schedule has to be
+# at γ at the time $t = P(\gamma)$: $\gamma(t)$ is the inverse of $P$.
+#
+# You are given a rising grid `gammas` from $\gamma_0$ to $\gamma_1$, with `mean`, $\mathbb E[m]$, and `square`,
+# $\mathbb E[m^2]$, along it. Take the area between neighbours by the trapezoid rule, and let a table be read with
+# straight lines between its points, as `jnp.interp(x, xs, ys)` does; the `xs` have to rise.
 
 
 # %% tags=["7.4"]
-def best_gamma(gammas, square, times):
-    """Return the schedule of least variance at the given times."""
+def best_gamma(gammas, mean, square, times):
+    """Return the schedule under which a batch on a fine comb varies least, at the given times."""
     ### BEGIN SOLUTION the best density, up to a factor
-    height = jnp.sqrt(square)
+    height = jnp.sqrt(square - mean**2)
     ### END SOLUTION
+    ### BEGIN SOLUTION the share of the area below each of the gammas, from 0 to 1
     areas = 0.5 * (height[1:] + height[:-1]) * jnp.diff(gammas)
-    ### BEGIN SOLUTION the share of all the area up to the end of each trapezoid
-    covered = jnp.cumsum(areas) / jnp.sum(areas)
+    shares = jnp.concatenate([jnp.zeros(1), jnp.cumsum(areas) / jnp.sum(areas)])
     ### END SOLUTION
-    shares = jnp.concatenate([jnp.zeros(1), covered])
-    ### BEGIN SOLUTION the inverse, read at the times
+    ### BEGIN SOLUTION γ at the times
     return jnp.interp(times, shares, gammas)
     ### END SOLUTION
 
@@ -413,24 +444,34 @@ exercise(
     "7.4",
     best_gamma,
     inputs=lambda key: (
-        some_curve(key)[0],
-        some_curve(key)[2],
+        *some_curve(key)[:3],
         jax.random.uniform(jax.random.fold_in(key, 1), (5,), minval=0.05, maxval=0.95),
     ),
     hints=[
-        "jnp.cumsum(areas) is the area up to the end of each trapezoid, jnp.sum(areas) is all of it.",
-        "To invert a table, read it the other way round: the shares are where you look, the γ are what you find.",
+        "Write what is left as an integral over γ, with p = 1/γ′ in it. Where does it differ from the lesson's E[ℓ²]?",
+        "By Cauchy and Schwarz the best p is proportional to the root of what stands over p.",
+        "There is one trapezoid fewer than there are γ, and no area lies below γ_0.",
     ],
     slips=[
         (
+            "jnp.sqrt(square - mean**2)",
             "jnp.sqrt(square)",
-            "square",
-            "The root is missing: the best density goes with √E[m²], not with E[m²].",
+            "This is the best schedule for times drawn apart; on a comb what is due to the time is gone, and E[m]² with it.",
         ),
         (
-            "jnp.sqrt(square)",
-            "1 / jnp.sqrt(square)",
-            "Turned round: where errors are large, γ has to move slowly, so that many draws fall there.",
+            "jnp.sqrt(square - mean**2)",
+            "(square - mean**2)",
+            "The root is missing: the best density goes with the standard deviation of m, not with its variance.",
+        ),
+        (
+            "jnp.sqrt(square - mean**2)",
+            "1 / jnp.sqrt(square - mean**2)",
+            "Turned round: where draws vary much, γ has to move slowly, so that many of them fall there.",
+        ),
+        (
+            "jnp.sqrt(square - mean**2)",
+            "mean",
+            "This visits a level in proportion to its error; what counts on a comb is how the error varies.",
         ),
         (
             " / jnp.sum(areas)",
@@ -445,37 +486,47 @@ exercise(
     ],
     laws=[
         (
-            "γ′ √E[m²] is the same at all times: equal stretches of time cover equal areas",
+            "equal stretches of time cover equal areas under the standard deviation of m",
             lambda f: (
                 areas_between_times(f),
-                jnp.full(8, jnp.log((4 + jnp.exp(4.0)) / (4 + jnp.exp(-3.0))) / 8),
+                np.full(8, np.log((4 + np.exp(4.0)) / (4 + np.exp(-3.0))) / 8),
             ),
         ),
         (
-            "if E[m²] is the same at every γ, the best schedule is linear in t",
+            "if m varies as much at every γ, the best schedule is linear in t, whatever the mean is",
             lambda f: (
-                f(jnp.array([-3.0, -1.0, 2.0]), jnp.full(3, 7.0), jnp.array([0.2, 0.5, 0.8])),
+                f(
+                    jnp.array([-3.0, -1.0, 2.0]),
+                    jnp.array([5.0, 2.0, 1.0]),
+                    7.0 + jnp.array([25.0, 4.0, 1.0]),
+                    jnp.array([0.2, 0.5, 0.8]),
+                ),
                 jnp.array([-2.0, -0.5, 1.0]),
             ),
         ),
     ],
+    # A factor of all areas drops out of the shares.
+    equivalent=["areas = 1.5 * (height[1:] + height[:-1]) * jnp.diff(gammas)"],
 )
 
 # %% [markdown]
 # ## 7.5 · One pass backwards
 # *difficulty ●●● · 15 minutes*
 #
-# Without the closed form of 7.4, a schedule is trained instead: its shape descends the mean of $\ell^2$. Let `params` be the parameters of the shape (the ends stay fixed),
-# and example $i$ of a batch of $n$ have the time $t_i$ and the loss $\ell_i = \tfrac12\, \gamma'(t_i)\, m_i$. The schedule enters $\ell_i$ through two numbers only,
-# $\gamma(t_i)$, which the network sees, and the slope $\gamma'(t_i)$.
+# Without a closed form, a schedule is trained instead: its shape descends the mean of $\ell^2$. Let `params` be the
+# parameters of the shape (the ends stay fixed), and example $i$ of a batch of $n$ have the time $t_i$ and the loss
+# $\ell_i = \tfrac12\, \gamma'(t_i)\, m_i$. The schedule enters $\ell_i$ through two numbers only, $\gamma(t_i)$,
+# which the network sees, and the slope $\gamma'(t_i)$.
 #
-# One pass backwards through the network has brought, for each example, `by_gamma` $= \partial \ell_i / \partial \gamma(t_i)$ and `by_slope` $= \partial \ell_i / \partial \gamma'(t_i)$; they and
-# `losses` have shape `(n,)`. The cell has the chain rule through the schedule: for arrays `a` and `b` of shape `(n,)`, `backward((a, b))` returns
+# One pass backwards through the network has brought, for each example, `by_gamma`
+# $= \partial \ell_i / \partial \gamma(t_i)$ and `by_slope` $= \partial \ell_i / \partial \gamma'(t_i)$; they and
+# `losses` have shape `(n,)`. The cell has the chain rule through the schedule: for arrays `a` and `b` of shape
+# `(n,)`, `backward((a, b))` returns
 #
 # $$ \sum_i \Big( a_i\, \frac{\partial \gamma(t_i)}{\partial\, \text{params}} + b_i\, \frac{\partial \gamma'(t_i)}{\partial\, \text{params}} \Big), $$
 #
-# in a tuple of one element. Return the gradient of the batch's mean of $\ell_i^2$ by `params`. By what does each example's pair have to be multiplied
-# before it goes on into the schedule?
+# in a tuple of one element. Return the gradient of the batch's mean of $\ell_i^2$ by `params`. By what does each
+# example's pair have to be multiplied before it goes on into the schedule?
 
 
 # %% tags=["7.5"]
@@ -502,7 +553,7 @@ exercise(
     shape_gradient,
     inputs=a_batch,
     hints=[
-        "By the chain rule ∂(ℓ_i²) = 2 ℓ_i ∂ℓ_i.",
+        "What is the derivative of ℓ_i², if that of ℓ_i is known?",
         "The mean is a sum divided by n, and backward already sums over the batch.",
         "backward takes one pair (a, b); [0] takes the gradient out of the tuple that it returns.",
     ],
@@ -526,6 +577,11 @@ exercise(
             " / n",
             "",
             "This is the gradient of the sum of the ℓ²: their mean is that divided by n.",
+        ),
+        (
+            "(weight * by_gamma, weight * by_slope))[0]",
+            "(weight * by_gamma, weight * by_slope))",
+            "backward returns a tuple of one element: take the gradient out of it, with [0].",
         ),
         (
             "weight * by_slope",
@@ -552,3 +608,132 @@ exercise(
         ),
     ],
 )
+
+# %% [markdown]
+# ## 7.6 · Build: learn a schedule
+# *difficulty ●●● · 45 minutes · build*
+#
+# All you get of a model is a way to ask it: `draw(gammas, key)` returns, for an array of noise levels, one squared
+# error $m$ for each, every one of another example and another noise. Nobody tells you $\mathbb E[m^2]$, and single
+# errors vary wildly. Find a schedule from `gamma_0` to `gamma_1` under which one draw of the loss, at a uniform time,
+# varies as little as it can.
+#
+# Hand in its `levels`, γ at the 65 times $0, \tfrac1{64}, \tfrac2{64}, \dots, 1$, joined by straight lines: return
+# `variance(levels)`. That function knows the model. It is the variance of one draw under your schedule, with the
+# least that there is as unit: 1 is perfect, and the γ-linear schedule has between 1.4 and 1.9. You pass with up to 1.07, for
+# four different models.
+#
+# How you do it is up to you. You may estimate the best density and invert it, or let a polygon (7.1) descend
+# $\mathbb E[\ell^2]$ (7.5), or something else. Some hundred thousand errors are enough, and cost a moment if you ask
+# for them in large arrays. Predict first: on which levels will the schedule dwell if a few examples in a hundred have
+# errors ten times as large as the others'?
+
+
+# %% tags=["7.6"]
+def learned_schedule(draw, gamma_0, gamma_1, variance, key):
+    """Return variance(levels) for the 65 levels of a schedule that is learned from draws."""
+    ### BEGIN SOLUTION the variance under the schedule, after all the lines that find it
+    place_key, draw_key = jax.random.split(key)
+    edges = jnp.linspace(gamma_0, gamma_1, 41)
+    # 5000 levels in each of 40 equal stretches, and the mean of m² there.
+    inside = jax.random.uniform(place_key, (40, 5000))
+    gammas = edges[:-1, None] + (edges[1] - edges[0]) * inside
+    square = jnp.mean(draw(gammas.reshape(-1), draw_key).reshape(40, 5000) ** 2, axis=1)
+    root = jnp.sqrt(square)
+    shares = jnp.concatenate([jnp.zeros(1), jnp.cumsum(root) / jnp.sum(root)])
+    levels = jnp.interp(jnp.linspace(0.0, 1.0, 65), shares, edges)
+    return variance(levels)
+    ### END SOLUTION
+
+
+# %% tags=["author"]
+def a_black_box(key):
+    """A model to draw errors from, two ends, and the measure of a schedule for it."""
+    place_key, width_key, end_key, draw_key = jax.random.split(key, 4)
+    place = jax.random.uniform(place_key, minval=-5.0, maxval=-2.0)
+    width = jax.random.uniform(width_key, minval=1.0, maxval=2.0)
+    gamma_0, gamma_1 = -9.0, float(jax.random.uniform(end_key, minval=2.0, maxval=5.0))
+
+    def size(gammas):
+        """The error of a common example: a hill with a long slope on its noisy side."""
+        hill = jnp.exp(-0.5 * ((gammas - place) / width) ** 2)
+        return hill + 0.5 * jax.nn.sigmoid(-(gammas + 1)) + 0.01
+
+    def draw(gammas, key):
+        """Three dimensions of noise; four examples in a hundred are ten times as hard."""
+        noise_key, kind_key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, (*jnp.shape(gammas), 3))
+        hard = jax.random.bernoulli(kind_key, 0.04, jnp.shape(gammas))
+        return size(gammas) * jnp.sum(noise**2, -1) * jnp.where(hard, 10.0, 1.0)
+
+    # E[m] and E[m²] by hand: of χ² with three degrees of freedom, and of 1 or 10.
+    grid = np.linspace(gamma_0, gamma_1, 4001)
+    first = np.asarray(size(jnp.asarray(grid)), np.float64)
+    loss = 0.5 * np.trapezoid(3 * (0.96 + 0.04 * 10) * first, grid)
+    root = np.sqrt((3**2 + 2 * 3) * (0.96 + 0.04 * 100)) * first
+
+    def variance(levels):
+        """The variance of one draw under the polygon through these levels, over the least."""
+        levels = np.asarray(levels, np.float64)
+        if levels.shape != (65,):
+            raise ValueError(f"there should be 65 levels, not an array of shape {levels.shape}")
+        ends = np.allclose(levels[[0, -1]], [gamma_0, gamma_1], atol=1e-3)
+        if not (ends and np.all(np.diff(levels) > 0)):
+            raise ValueError("the levels should rise from gamma_0 to gamma_1")
+        slopes = 64 * np.diff(levels)
+        middles = 0.5 * (grid[1:] + grid[:-1])
+        there = slopes[np.clip(np.searchsorted(levels, middles) - 1, 0, 63)]
+        squares = np.interp(middles, grid, root**2)
+        found = 0.25 * np.sum(there * squares * np.diff(grid)) - loss**2
+        return found / (0.25 * np.trapezoid(root, grid) ** 2 - loss**2)
+
+    return draw, gamma_0, gamma_1, variance, draw_key
+
+
+exercise(
+    "7.6",
+    learned_schedule,
+    inputs=a_black_box,
+    hints=[
+        "Which density is the best for single draws? The lesson has it, and says which average of the errors it needs.",
+        "Ask for many errors at levels spread evenly from end to end, and average within short stretches of γ.",
+        "A density on stretches becomes a table of shares; the levels are the table read the other way round.",
+    ],
+    slips=[
+        (
+            "jnp.sqrt(square)",
+            "square",
+            "The root is missing: the best density goes with √E[m²], and this one dwells too long where errors are large.",
+        ),
+        (
+            "jnp.sqrt(square)",
+            "1 / jnp.sqrt(square)",
+            "Turned round: this schedule dwells where errors are small.",
+        ),
+        (
+            "jnp.interp(jnp.linspace(0.0, 1.0, 65), shares, edges)",
+            "jnp.linspace(gamma_0, gamma_1, 65)",
+            "This is the γ-linear schedule, with which learning begins.",
+        ),
+    ],
+    laws=[
+        (
+            "under your schedule a draw varies by at most 7 % more than it must",
+            lambda f: (f(*a_black_box(jax.random.key(11))), 1.0),
+        )
+    ],
+    # Levels that miss their stretch by the length of one cost less than is allowed.
+    equivalent=[
+        "gammas = edges[:-1, None] - (edges[1] - edges[0]) * inside",
+        "gammas = edges[:-1, None] + (edges[2] - edges[0]) * inside",
+        "gammas = edges[:-1, None] + (edges[1] - edges[1]) * inside",
+    ],
+    tolerance=0.07,
+)
+
+# %% [markdown]
+# ## Now import it
+#
+# The package's `MonotoneNet` is 7.1 with smooth steps, `vdmlite.error_curve` asks a model as you did in 7.6, and
+# `vdmlite.training_gradient` takes the pass backwards of 7.5. `ErrorCurve.variance` and `ErrorCurve.least_variance`
+# are 7.3.

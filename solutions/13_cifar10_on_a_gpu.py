@@ -1,13 +1,13 @@
 # %% [markdown]
 # # 13 · CIFAR-10 on a GPU: exercises
 #
-# *Five exercises, about 50 minutes · belongs to lesson 13*
+# *Six exercises, about 80 minutes · belongs to lesson 13*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
 # hint. Every check stands alone: go on to the next one whenever you like.
 #
-# All of these are small sums that long runs depend on. When one is wrong nothing stops, and a number in a table is
-# quietly off.
+# The first five are small sums that long runs depend on. When one is wrong nothing stops, and a number in a table is
+# quietly off. The last one asks you to predict an experiment.
 
 # %% tags=["imports"]
 import jax
@@ -65,7 +65,7 @@ def averaged_by_the_package(average, weights, n, decay):
     state = vdmlite.init(model(weights), still)
     state = vdmlite.TrainState(state.vdm, model(average), state.opt_state, jnp.asarray(n))
     grads = eqx.filter(state.vdm, eqx.is_inexact_array)
-    after = vdmlite.apply_gradient(still, state, grads, decay=float(decay))
+    after = vdmlite.apply_gradient(state, still, grads, decay=float(decay))
     denoiser = after.average.denoiser
     assert isinstance(denoiser, vdmlite.GaussianDenoiser)
     return denoiser.data.mean
@@ -100,6 +100,26 @@ def from_the_network_itself(width, depth, batch, updates, peak, share):
     )
     kernels = sum(a.size for a in jax.tree.leaves(like) if getattr(a, "ndim", 0) == 4)
     return 6 * kernels * 1024 * batch * updates / (share * peak) / 3600
+
+
+def by_pushes(rate, decay):
+    """The same ratio from what a single push does, squared and added up over time."""
+    weight, average, squares = -float(rate), 0.0, np.zeros(2)
+    for _ in range(20_000):
+        average = float(decay) * average + (1 - float(decay)) * weight
+        squares += weight**2, average**2
+        weight *= 1 - float(rate)
+    return squares[1] / squares[0]
+
+
+def seen_in_a_run(rate, decay, updates=200_000):
+    """The ratio of the two mean squares in a run of such updates."""
+    weight, average, squares = 0.0, 0.0, np.zeros(2)
+    for noise in np.random.default_rng(13).normal(size=updates):
+        weight -= rate * (weight + noise)
+        average = decay * average + (1 - decay) * weight
+        squares += weight**2, average**2
+    return squares[1] / squares[0]
 
 
 def by_shares(gradients, counts):
@@ -303,8 +323,8 @@ exercise(
     inputs=some_update,
     hints=[
         "50,000 images in batches of 128 make 390 whole batches; update 390 is the first of epoch 1.",
-        "divmod(step, per_epoch) gives both: how many epochs are over, and how many updates of this one.",
-        "In its epoch's order, update number `place` begins at place * batch_size.",
+        "How many epochs are over, and how many updates of this one? A quotient and a remainder, but by what?",
+        "In its epoch's order, update number 0 begins at 0 and number 1 at batch_size. Where does number `place`?",
     ],
     slips=[
         (
@@ -414,7 +434,7 @@ exercise(
     ),
     hints=[
         "Two 3×3 convolutions from C to C have 2 · 9 · C² weights.",
-        "A block on the way out has 9 · 2C · C + 9 · C · C + 2C · C weights.",
+        "A block on the way out has three kernels, of which two begin with 2C channels; add up k²ab.",
         "Forward 2 FLOP for each weight and position, back 4 more.",
         "FLOP in all, over FLOP a second, are seconds.",
     ],
@@ -559,6 +579,11 @@ exercise(
             "jnp.sum(mean**2)",
             "The root is missing.",
         ),
+        (
+            "jnp.sqrt(jnp.sum(mean**2))",
+            "jnp.sqrt(jnp.mean(mean**2))",
+            "The norm has a sum of squares, not their mean.",
+        ),
     ],
     laws=[
         (
@@ -580,8 +605,109 @@ exercise(
 )
 
 # %% [markdown]
+# ## 13.6 · Build: predict what an average is worth
+# *build · difficulty ●●● · 30 minutes*
+#
+# Why does the average of the weights do better than the weights? Here is a run so simple that you can say beforehand by how much.
+# There is one weight $w$, its loss is $\tfrac12 w^2$, and each batch sees the gradient with noise of its own: an update is
+#
+# $$ w \leftarrow w - \mathrm{rate} \cdot (w + \mathrm{noise}), \qquad \text{then} \qquad a \leftarrow \mathrm{decay} \cdot a + (1 - \mathrm{decay})\, w . $$
+#
+# The noises are independent, of mean 0 and variance 1. However long the run, $w$ never comes to rest; it wanders about the best
+# weight, 0, and its average $a$ does so less. After very many updates $w$ has a mean square that no longer changes, and so has $a$.
+# Return the ratio of their expected losses, $\mathbb E[a^2] / \mathbb E[w^2]$.
+#
+# You may derive it on paper, or let a program find it. Neighbouring weights are alike: that is what makes it interesting. When the
+# check passes, ask your function for a rate of 0.1 and decays of 0.9, 0.99 and 0.999, and then for a rate of 0.01. Which share of
+# the loss does the average take away, and when is it not worth having?
+
+
+# %% tags=["13.6"]
+def worth(rate, decay):
+    """Return the expected loss of the average over that of the weight, in the long run."""
+    ### BEGIN SOLUTION a derivation or a program of your own
+    alike = decay * (1 - rate)
+    return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)
+    ### END SOLUTION
+
+
+# %% tags=["author"]
+exercise(
+    "13.6",
+    worth,
+    inputs=lambda key: (
+        jax.random.uniform(key, minval=0.05, maxval=0.9),
+        jax.random.uniform(jax.random.fold_in(key, 1), minval=0.3, maxval=0.97),
+    ),
+    hints=[
+        "One update takes E[w²] to (1 − rate)² E[w²] + rate². In the long run it takes it to itself: an equation for E[w²].",
+        "a is made of a and w, so E[a²] needs E[wa] as well. Write down what one update does to each of the three numbers.",
+        "Without paper: begin with three zeros, apply the update of the three numbers until nothing changes, and divide.",
+    ],
+    slips=[
+        (
+            " * (1 + alike) / (1 - alike)",
+            "",
+            "That is right if each weight were independent of the one before; they are alike, so averaging helps less.",
+        ),
+        (
+            "decay * (1 - rate)",
+            "decay * rate",
+            "From one update to the next w keeps the share 1 − rate of itself, not the share rate.",
+        ),
+        (
+            "decay * (1 - rate)",
+            "1 - rate",
+            "This leaves the decay out of how w and a go together: a remembers, too.",
+        ),
+        (
+            "return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "return 1 / ((1 - decay) / (1 + decay) * (1 + alike) / (1 - alike))",
+            "Upside down: asked is the average's loss over the weight's, which is below 1.",
+        ),
+        (
+            "return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "return jnp.sqrt((1 - decay) / (1 + decay) * (1 + alike) / (1 - alike))",
+            "That is the ratio of the two widths; a loss goes with their squares.",
+        ),
+        (
+            "return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "return 1 - (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "That is the share of the loss that the average takes away; asked is the share that is left.",
+        ),
+        (
+            "return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "return rate / (2 - rate) * (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "That is E[a²] itself: divide it by E[w²].",
+        ),
+        (
+            "(1 + alike) / (1 - alike)",
+            "1 / (1 - alike)",
+            "In E[a²] the mixed term, 2 decay (1 − decay)(1 − rate) E[wa], comes twice: is the 2 missing?",
+        ),
+    ],
+    laws=[
+        (
+            "with a decay of 0 the average is the weight itself",
+            lambda f: (f(jnp.asarray(0.3), jnp.asarray(0.0)), jnp.asarray(1.0)),
+        ),
+        (
+            "a run of 200,000 updates at rate 0.2 and decay 0.9 shows it, to three in a hundred",
+            lambda f: (
+                jnp.abs(seen_in_a_run(0.2, 0.9) / f(jnp.asarray(0.2), jnp.asarray(0.9)) - 1)
+                < 0.03,
+                jnp.asarray(True),
+            ),
+        ),
+    ],
+    ships=by_pushes,
+    # Whoever iterates stops somewhere.
+    tolerance=1e-3,
+)
+
+# %% [markdown]
 # ## Now import it
 #
 # What you wrote is `vdmlite.bits_per_dim` (13.1), a line of `vdmlite.apply_gradient` (13.2), `engine.batches.rows_of` (13.3) and
 # what `python -m vdmlite info cifar10` reckons with (13.4). 13.5 is why `engine.Settings` refuses a batch that does not fall into
-# equal parts.
+# equal parts. 13.6 is why `vdmlite.train` keeps an average at all.

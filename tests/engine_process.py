@@ -25,6 +25,7 @@ from oracles import X64
 import vdmlite as vdm
 from vdmlite import data
 from vdmlite.engine import Pace, Settings, batches, devices, loop, run
+from vdmlite.engine.settings import keys_of
 
 ROOT = Path(__file__).parents[1]
 SMALL = {"width": 8, "depth": 1}
@@ -95,7 +96,7 @@ def by_hand(settings: Settings, steps: int) -> vdm.TrainState:
     state = loop.start_state(settings)
     for n in range(steps):
         rows = batches.rows_of(n, len(images), settings.batch_size, seed=settings.seed)
-        key, grads = jax.random.fold_in(jax.random.key(settings.seed), n), []
+        key, grads = jax.random.fold_in(keys_of(settings.seed).noise, n), []
         for part in range(settings.accumulate):
             some, flags = images[rows[part * size :][:size]], None
             data_key, noise_key = jax.random.split(jax.random.fold_in(key, part))
@@ -105,7 +106,7 @@ def by_hand(settings: Settings, steps: int) -> vdm.TrainState:
                 some, flags = (np.stack(a) for a in zip(*pairs, strict=True))
             grads.append(gradient(state.vdm, some, flags, key=noise_key)[1])
         mean = jax.tree.map(lambda *g: sum(g) / len(g), *grads)
-        state = apply(optimiser, state, mean, decay=settings.ema)
+        state = apply(state, optimiser, mean, decay=settings.ema)
     return state
 
 

@@ -12,6 +12,8 @@ from oracles import agrees
 from vdmlite.engine import batches
 from vdmlite.engine.batches import augment, rows_of, source
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(scope="module")
 def mesh() -> Mesh:

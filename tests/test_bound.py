@@ -46,7 +46,9 @@ def continuous(model, x, times, key):
 @eqx.filter_jit
 def discrete(model, x, times, steps, key):
     keys = jax.random.split(key, len(times))
-    loss = jax.vmap(lambda t, k: vdm.discrete_diffusion_loss(model, x, t, steps, key=k))
+    loss = jax.vmap(
+        lambda t, k: vdm.discrete_diffusion_loss(model, x, t, timesteps=steps, key=k)
+    )
     return loss(times, keys)
 
 
@@ -125,7 +127,7 @@ def test_steps_times_kl_is_the_loss(steps, key):
     expected = 0.5 * steps * np.expm1(float(gamma_t - gamma_s)) * np.exp(-gamma_t) * NORM2
     digits = 64 * EPS * steps  # γ_t − γ_s itself has no more
     np.testing.assert_allclose(steps * vdm.kl(q, p), expected, rtol=digits)
-    loss = vdm.discrete_diffusion_loss(model, X, t - 0.5 / steps, steps, key=key)
+    loss = vdm.discrete_diffusion_loss(model, X, t - 0.5 / steps, timesteps=steps, key=key)
     np.testing.assert_allclose(loss, expected, rtol=digits)
 
 
@@ -180,7 +182,7 @@ def test_the_oracles_losses_by_monte_carlo(steps, key):
     model, n = oracle_model(), 1 << 14
     data_key, key = jax.random.split(key)
     data = 0.5 * jax.random.normal(data_key, (n, 1))
-    terms = eqx.filter_jit(vdm.batch_vlb)(model, data, steps=steps, key=key)
+    terms = eqx.filter_jit(vdm.batch_vlb)(model, data, timesteps=steps, key=key)
     agrees(terms.diffusion, ON_PAPER.get(steps, 5.9560146))
     agrees(terms.reconstruction, 0.5 * np.log(2 * np.pi * np.e) - 13.3 / 2)
     first, second = (a - a.mean() for a in (terms.reconstruction, terms.diffusion))
@@ -269,12 +271,12 @@ def test_a_batch_with_conditions_is_its_examples_each_with_its_own(steps, key):
 
     model = VDM(FixedLinear(-4.0, 4.0), vdm.NetDenoiser(network), GaussianDecoder(), (2,))
     data, conditions = jax.random.normal(key, (3, 2)), jnp.array([0.0, 1.0, -2.0])
-    batch = vdm.batch_vlb(model, data, conditions, steps=steps, key=key)
+    batch = vdm.batch_vlb(model, data, conditions, timesteps=steps, key=key)
     time_key, noise_key = jax.random.split(key)
     times, keys = vdm.spread_times(3, key=time_key), jax.random.split(noise_key, 3)
     for i in range(3):
         told = model.given(conditions[i])
-        one = vdm.vlb(told, data[i], times[i], steps=steps, key=keys[i])
+        one = vdm.vlb(told, data[i], times[i], timesteps=steps, key=keys[i])
         close(batch.diffusion[i], one.diffusion, ulps=256)
         close(batch.reconstruction[i], one.reconstruction, ulps=256)
 
@@ -294,8 +296,11 @@ def test_what_is_refused(key):
     levels = VDM(FixedLinear(), off_by(X, 0.0), LevelDecoder(4), (2,))
     t = jnp.asarray(0.5)
     refused = [
-        (lambda: vdm.vlb(model, X, t, steps=0, key=key), "steps must be at least 1.* got 0"),
-        (lambda: vdm.batch_vlb(model, X[None], steps=-2, key=key), "got -2"),
+        (
+            lambda: vdm.vlb(model, X, t, timesteps=0, key=key),
+            "must be at least 1, got 0",
+        ),
+        (lambda: vdm.batch_vlb(model, X[None], timesteps=-2, key=key), "got -2"),
         (lambda: vdm.vlb(model, X[None], t, key=key), "looks like a batch: use batch_vlb"),
         (lambda: vdm.batch_vlb(model, X, key=key), r"shape \(n, 2\), got \(2,\)"),
         (lambda: vdm.vlb(model, X.at[0].set(jnp.nan), t, key=key), "finite, got 1 .* as nan"),

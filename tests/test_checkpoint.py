@@ -19,10 +19,12 @@ import numpy as np
 import optax
 import pytest
 from jaxtyping import Array
+from oracles import perturbed
 
 import vdmlite as vdm
-from vdmlite.engine import checkpoint
-from vdmlite.engine.checkpoint import CheckpointError, latest, load, read_meta, save, save_in
+from vdmlite import storage
+from vdmlite.engine.checkpoint import latest, save_in
+from vdmlite.storage import CheckpointError, load, read_meta, save
 
 META = {"recipe": "toy", "step": 3, "rate": 1e-3, "shape": [2], "cut": None, "γ": True}
 SMALL = {"a": np.arange(3.0), "b": np.arange(6).reshape(2, 3), "n": 4}
@@ -45,7 +47,7 @@ def trained():
     """A state after three steps, so that no moment of Adam is zero."""
     start, optimiser = run(jax.random.key(0)), optax.adam(1e-3)
     batches = np.random.default_rng(0).normal(size=(3, 16, 2)).astype(jnp.result_type(float))
-    *_, (state, _) = vdm.train(optimiser, start.state, batches, key=start.key)
+    *_, (state, _) = vdm.train(start.state, optimiser, batches, key=start.key)
     return Run(state, start.key)
 
 
@@ -91,7 +93,7 @@ def test_a_restored_run_goes_on_as_if_nothing_had_been(trained, whole, tmp_path)
     there = load(file, run(jax.random.key(9)))
     for _ in range(2):
         trained, there = (
-            Run(vdm.train_step(optimiser, r.state, batch, key=r.key)[0], r.key)
+            Run(vdm.train_step(r.state, optimiser, batch, key=r.key)[0], r.key)
             for r in (trained, there)
         )
     same(there, trained)
@@ -209,7 +211,7 @@ def test_meta_is_what_json_can_hold(tmp_path):
 
 def test_every_flipped_bit_is_refused_by_name(whole, tmp_path):
     file, rng = tmp_path / "flipped.vdm", np.random.default_rng(0)
-    header = whole.index(b"\n", len(checkpoint.MAGIC))
+    header = whole.index(b"\n", len(storage.MAGIC))
     places = {*np.linspace(0, len(whole) - 1, 200, dtype=int).tolist(), header, header + 1}
     places |= {*range(30), *range(len(whole) - 33, len(whole))}
     for place in sorted(places):
@@ -242,9 +244,9 @@ def test_what_is_no_checkpoint_is_refused(content, tmp_path):
 
 def test_another_format_is_refused_by_number(tmp_path):
     file = save(tmp_path / "new.vdm", SMALL, {})
-    new = file.read_bytes()[: -checkpoint.DIGEST].replace(b'"format": 1', b'"format": 2')
+    new = file.read_bytes()[: -storage.DIGEST].replace(b'"format": 2', b'"format": 3')
     file.write_bytes(signed(new))
-    with pytest.raises(CheckpointError, match="has format 2, this version reads 1"):
+    with pytest.raises(CheckpointError, match="has format 3, this version reads 2"):
         read_meta(file)
 
 
@@ -394,7 +396,7 @@ SHARDED = """
 import sys
 import jax, jax.numpy as jnp, numpy as np
 from jax.sharding import NamedSharding, PartitionSpec as P
-from vdmlite.engine.checkpoint import load, save
+from vdmlite import load, save
 
 across = NamedSharding(jax.make_mesh((2, 2), ("a", "b")), P("a", "b"))
 everywhere = NamedSharding(across.mesh, P())
@@ -442,7 +444,7 @@ def test_a_full_disk_loses_nothing(left, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(Path, "open", lambda p, _: io.BufferedWriter(FullDisk(p, left)))
         for step in (3, 4):
-            words = rf"no checkpoint was written.*No space left.*step_0000000{step}\.vdm"
+            words = rf"nothing was written.*No space left.*step_0000000{step}\.vdm"
             with pytest.raises(OSError, match=words) as found:
                 save_in(tmp_path, step, numbered(0), {}, keep=1)
             assert found.value.errno == errno.ENOSPC
@@ -482,6 +484,7 @@ KILLED = """
 import os, random, signal, sys, time
 import numpy as np
 from vdmlite import files
+from vdmlite import storage
 from vdmlite.engine import checkpoint
 
 def save(folder, step):
@@ -497,7 +500,8 @@ def dies(child):
 def after_lines(left):
     def trace(frame, event, _):
         nonlocal left
-        if frame.f_code.co_filename not in (checkpoint.__file__, files.__file__):
+        ours = (checkpoint.__file__, storage.__file__, files.__file__)
+        if frame.f_code.co_filename not in ours:
             return None
         left -= event == "line"
         if left < 0:
@@ -531,7 +535,7 @@ def at_random(folder):
 
 def check(folder, steps):
     path, meta = checkpoint.latest(folder)
-    tree = checkpoint.load(path, {"a": np.zeros(50_000, int), "step": 0})
+    tree = storage.load(path, {"a": np.zeros(50_000, int), "step": 0})
     assert meta["step"] == tree["step"] in steps
     assert np.all(tree["a"] == tree["step"])
 
@@ -550,3 +554,60 @@ def test_a_killed_writer_loses_nothing_but_its_last_step(when, tmp_path):
         assert int(done.stdout) > 50
     save_in(tmp_path, 10**9, SMALL, {}, keep=1)
     assert names(tmp_path) == ["step_1000000000.vdm"]
+
+
+# A model of one's own, stored in one line
+
+
+def mine(key, reading=vdm.from_v, levels=17):
+    net = vdm.nn.ConvNet((8, 8, 1), width=8, depth=1, key=key)
+    return vdm.VDM(
+        vdm.Karras(-8.0, 5.0, 3.0),
+        vdm.NetDenoiser(net, reading),
+        vdm.LevelDecoder(levels),
+        (8, 8, 1),
+    )
+
+
+def test_a_model_is_read_in_another_process(tmp_path, key):
+    model = perturbed(mine(key), key=key)
+    vdm.save(tmp_path / "mine.vdm", model)
+    code = f"""
+import jax, numpy as np, vdmlite as v
+net = v.nn.ConvNet((8, 8, 1), width=8, depth=1, key=jax.random.key(5))
+like = v.VDM(v.Karras(), v.NetDenoiser(net, v.from_v), v.LevelDecoder(17), (8, 8, 1))
+model = v.load({str(tmp_path / "mine.vdm")!r}, like)
+z = np.ones((8, 8, 1), net.place.dtype)
+np.save({str(tmp_path / "there.npy")!r}, model.predict(z, 0.3).eps)
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+    here = model.predict(jnp.ones((8, 8, 1)), 0.3).eps
+    np.testing.assert_allclose(np.load(tmp_path / "there.npy"), here, rtol=0, atol=1e-5)
+
+
+def test_a_model_of_another_kind_is_refused(tmp_path, key):
+    file = vdm.save(tmp_path / "mine.vdm", mine(key))
+    others = {
+        "denoiser.reading.*from_v where .*from_eps": mine(key, vdm.from_eps),
+        "decoder.levels 17 where .*decoder.levels 16": mine(key, levels=16),
+        "gamma_min float where .*start float": vdm.recipes.digits(key=key),
+    }
+    for words, other in others.items():
+        with pytest.raises(CheckpointError, match=words):
+            vdm.load(file, other)
+
+
+def test_another_precision_is_named(tmp_path):
+    file = vdm.save(tmp_path / "a.vdm", {"a": np.zeros(3, np.float64)})
+    with pytest.raises(CheckpointError, match="JAX_ENABLE_X64"):
+        vdm.load(file, {"a": np.zeros(3, np.float32)})
+
+
+def test_what_changes_cost_alone_may_differ(tmp_path, key):
+    plain, other = (
+        vdm.nn.UNet(3, width=8, depth=1, remat=b, scan=b, bfloat16=b, key=key)
+        for b in (False, True)
+    )
+    found = vdm.load(vdm.save(tmp_path / "net.vdm", plain), other)
+    assert found.remat
+    assert eqx.tree_equal(jax.tree.leaves(found), jax.tree.leaves(plain))

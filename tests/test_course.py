@@ -5,18 +5,33 @@ import json
 import matplotlib.pyplot as plt
 import pytest
 
-from vdmlite.course import build, claim, notebook, pick, show, size, slider
+from vdmlite.course import build, claim, notebook, pick, progress, show, size, slider
 
 pytestmark = pytest.mark.course
 
 
+@pytest.fixture(autouse=True)
+def no_figure_is_open():
+    """What other files' tests left open is not for these to count."""
+    plt.close("all")
+
+
 @pytest.fixture
 def shown(monkeypatch):
-    """What was displayed, as (data, metadata)."""
+    """What was displayed, as (data, metadata), where IPython is there to display it."""
     seen = []
-    monkeypatch.setattr(
-        "IPython.display.display", lambda data, metadata, raw: seen.append((data, metadata))
-    )
+    monkeypatch.setattr(notebook, "_has_page", lambda: True)
+
+    class Handle:
+        def update(self, data, metadata, raw):
+            assert raw
+            seen[-1] = (data, metadata)
+
+    def display(thing, metadata=None, display_id=None, **_):
+        seen.append((thing, metadata))
+        return Handle() if display_id else None
+
+    monkeypatch.setattr("IPython.display.display", display)
     return seen
 
 
@@ -68,14 +83,29 @@ def test_a_claim_has_one_mark(marks):
         claim("05", "bits", 3.0, **marks)
 
 
-def test_figures_carry_their_words(shown):
+def test_figures_carry_their_words_and_print_them(shown, capsys):
     show(plt.figure(), "A blank page.")
     ((data, metadata),) = shown
     assert metadata == {"image/png": {"alt": "A blank page."}}
-    assert data["text/plain"] == "Figure: A blank page."
+    assert data["text/plain"] == "A figure."
+    assert capsys.readouterr().out == "Figure: A blank page.\n"
     assert not plt.get_fignums()
     with pytest.raises(ValueError, match="alternative text"):
         show(plt.figure(), "  ")
+
+
+def test_a_plain_script_prints_the_words_alone(capsys, monkeypatch):
+    monkeypatch.delenv("VDMLITE_STATIC", raising=False)
+    show(plt.figure(), "A blank page.")
+    notebook.animate(lambda value: plt.figure(), [1, 2], "Two blank pages.")
+    slider(lambda value: plt.figure(), -1.0, 3.0, "A page for each value.")
+    printed = capsys.readouterr().out.splitlines()
+    assert printed == [
+        "Figure: A blank page.",
+        "Figure: Two blank pages.",
+        "Figure: A page for each value.",
+    ]
+    assert not plt.get_fignums()
 
 
 def test_animations_move(shown):
@@ -90,7 +120,7 @@ def test_animations_move(shown):
         return figure
 
     notebook.animate(draw, [1, 2, 3], "A bar that stays as high as its axis.")
-    picture = Image.open(io.BytesIO(base64.b64decode(shown[0][0]["image/gif"])))
+    picture = Image.open(io.BytesIO(base64.b64decode(shown[0][0]["image/png"])))
     assert len(list(ImageSequence.Iterator(picture))) == 3
 
 
@@ -100,15 +130,39 @@ def test_a_slider_is_a_still_where_pages_are_only_read(shown, monkeypatch):
     assert len(shown) == 1
 
 
-def test_a_slider_is_live_elsewhere(shown, monkeypatch):
+def test_a_slider_is_live_elsewhere_and_leaves_a_still(shown, monkeypatch, capsys):
     monkeypatch.delenv("VDMLITE_STATIC", raising=False)
-    made = []
-    monkeypatch.setattr("ipywidgets.interact", lambda f, value: made.append((f, value)))
-    slider(lambda value: plt.figure(), -1.0, 3.0, "A page for each value.")
-    ((draw, bar),) = made
-    assert (bar.min, bar.value, bar.max) == (-1.0, 1.0, 3.0)
-    draw(0.5)
-    assert len(shown) == 1
+    drawn = []
+
+    def draw(value):
+        drawn.append(value)
+        return plt.figure(figsize=(1 + value, 1))
+
+    slider(draw, 0.0, 2.0, "A page for each value.")
+    (bar, _), (still, words) = shown
+    assert (bar.min, bar.value, bar.max) == (0.0, 1.0, 2.0)
+    assert words == {"image/png": {"alt": "A page for each value."}}
+    bar.value = 0.5
+    assert drawn == [1.0, 0.5]
+    assert len(shown) == 2, "the still is changed, and no other is shown"
+    assert shown[1][0]["image/png"] != still["image/png"]
+    assert shown[1][1] == words
+    assert capsys.readouterr().out == "Figure: A page for each value.\n"
+    assert not plt.get_fignums()
+
+
+@pytest.mark.parametrize("built", [False, True])
+def test_progress_is_shown_while_it_lasts_but_not_on_a_built_page(built, monkeypatch, capsys):
+    at_once = {"delay": 0, "mininterval": 0}
+    real = notebook.tqdm
+    monkeypatch.setattr(notebook, "tqdm", lambda *args, **rest: real(*args, **rest | at_once))
+    monkeypatch.delenv("VDMLITE_STATIC", raising=False)
+    if built:
+        monkeypatch.setenv("VDMLITE_STATIC", "1")
+    assert list(progress(iter("abc"), 3, "learning")) == ["a", "b", "c"]
+    seen = capsys.readouterr()
+    assert seen.out == ""
+    assert ("learning:  67%" in seen.err) is not built
 
 
 CELL = """\

@@ -2,6 +2,8 @@
 
 import io
 import re
+import subprocess
+import sys
 
 import equinox as eqx
 import jax
@@ -9,11 +11,14 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 from oracles import perturbed
+from parity.trim import KEPT
 from PIL import Image
 
-from vdmlite import bits_per_dim, data, evaluate, recipes
-from vdmlite.course import baselines, pretrained
+from vdmlite import data, evaluate, recipes
+from vdmlite.course import baselines, build, chains, checkout, pretrained
 from vdmlite.data import Images
+from vdmlite.engine.datasets import reading
+from vdmlite.engine.download import matches
 
 pytestmark = pytest.mark.course
 
@@ -114,7 +119,7 @@ def test_a_saved_model_comes_back_in_half_precision(tmp_path, monkeypatch):
     vdm = perturbed(recipes.digits(key=jax.random.key(1)), key=jax.random.key(2))
     pretrained.save("digits", vdm)
     pretrained.save("digits", vdm)  # over the first
-    assert [file.name for file in tmp_path.iterdir()] == ["digits.eqx"]
+    assert [file.name for file in tmp_path.iterdir()] == ["digits.vdm"]
     back = pretrained.load("digits")
     assert jax.tree.structure(back) == jax.tree.structure(vdm)
     arrays = [jax.tree.leaves(eqx.filter(model, eqx.is_array)) for model in (vdm, back)]
@@ -122,13 +127,37 @@ def test_a_saved_model_comes_back_in_half_precision(tmp_path, monkeypatch):
         assert new.dtype == old.dtype == jnp.result_type(float)
         assert np.array_equal(new, np.asarray(old, np.float16))
     size = sum(a.size for a in arrays[0])
-    assert (tmp_path / "digits.eqx").stat().st_size < 2 * size + 200 * len(arrays[0])
+    assert (tmp_path / "digits.vdm").stat().st_size < 2 * size + 200 * len(arrays[0])
 
 
 def test_each_model_has_its_weights_and_nothing_else_is_there():
     files = {file.name for file in pretrained.WEIGHTS.iterdir()}
-    # And the published program's figures, which lesson 12 and test_published.py read.
-    assert files == {*(f"{name}.eqx" for name in pretrained.MODELS), "published_c64.npz"}
+    assert files == {*(f"{name}.vdm" for name in pretrained.MODELS), "README.md"}
+    said = (pretrained.WEIGHTS / "README.md").read_text("utf-8")
+    assert all(f"`{file}`" in said for file in files - {"README.md"})
+
+
+def test_what_is_installed_is_not_trained_anew(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkout, "ROOT", tmp_path)
+    monkeypatch.setattr(pretrained, "fit", lambda *_, **__: pytest.fail("it trains"))
+    assert pretrained.main(["digits"]) == 2
+    assert "no copy of the repository" in capsys.readouterr().out
+
+
+def test_the_published_figures_are_the_repositorys(monkeypatch):
+    """Of a checkout as they lie there, elsewhere the same file from where the project is."""
+    here = checkout.published_figures()
+    assert here == KEPT
+    assert matches(here, checkout.SIZE, checkout.SHA256)
+    asked = []
+    monkeypatch.setattr(checkout, "is_checkout", lambda: False)
+    monkeypatch.setattr(checkout, "download", lambda *a, **k: asked.append((a, k)))
+    checkout.published_figures()
+    (((address,), path), known) = asked[0]
+    place = here.relative_to(checkout.ROOT).as_posix()
+    assert address == f"{build.repository()}/raw/main/{place}"
+    assert path.parent == reading.folder()
+    assert known == {"size": checkout.SIZE, "sha256": checkout.SHA256}
 
 
 def stated() -> dict[str, float]:
@@ -147,6 +176,64 @@ def test_a_model_has_the_bits_that_are_stated(name):
     images = pretrained.MODELS[name].images()
     model = pretrained.load(name)
     found = evaluate(model, images.test, draws=4, times=2, batch_size=42, key=jax.random.key(1))
-    mean, error = (bits_per_dim(a, model.shape) for a in (found.mean.loss, found.loss_error))
+    mean, error = found.bits.loss
     assert error < 0.04  # or nothing would be said
     assert abs(mean - stated()[name]) < 0.02 + 4 * error
+
+
+def test_models_load_under_a_users_own_type_checks():
+    """A student's tests may check all types of the package as it runs."""
+    code = """
+from jaxtyping import install_import_hook
+install_import_hook("vdmlite", "beartype.beartype")
+import jax, vdmlite as v
+from vdmlite.course import pretrained
+model, images = pretrained.load("digits"), v.data.digits()
+print(v.evaluate(model, images.test[:4], draws=2, key=jax.random.key(0)).bits.loss)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "±" in done.stdout
+
+
+# Chains of lesson 01
+
+
+def a_chain(seed: int, steps: int) -> chains.Chain:
+    """Some steps with slopes, offsets and widths of size one."""
+    rng = np.random.default_rng(seed)
+    slope, offset = rng.normal(0, 0.8, (2, steps))
+    return chains.Chain(slope, offset, rng.uniform(0.5, 1.2, steps))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_chains_evidence_and_elbo_are_those_of_a_grid(seed):
+    """Two latents: sums over a fine grid of both."""
+    down, up, x = a_chain(seed, 2), a_chain(seed + 10, 2), 0.7
+    line = np.linspace(-12, 12, 801)
+    one, two = line[:, None], line[None, :]
+
+    def step(chain: chains.Chain, place: int, to, of):
+        return chains.log_normal(
+            to, chain.slope[place] * of + chain.offset[place], chain.std[place]
+        )
+
+    log_p = step(down, 0, x, one) + step(down, 1, one, two) + chains.log_normal(two, 0.0, 1.0)
+    log_q = step(up, 0, one, x) + step(up, 1, two, one)
+    area = (line[1] - line[0]) ** 2
+    evidence = np.log(np.sum(np.exp(log_p)) * area)
+    elbo = np.sum(np.exp(log_q) * (log_p - log_q)) * area
+    np.testing.assert_allclose(chains.evidence(x, down), evidence, atol=1e-6)
+    np.testing.assert_allclose(chains.elbo(x, up, down), elbo, rtol=1e-6)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_chain_loses_its_divergence_and_with_the_exact_encoder_nothing(seed):
+    down, up = a_chain(seed, 5), a_chain(seed + 10, 5)
+    gap = chains.evidence(-0.4, down) - chains.elbo(-0.4, up, down)
+    np.testing.assert_allclose(chains.divergence(-0.4, up, down), gap, rtol=1e-10)
+    exact = chains.exact_encoder(down)
+    assert abs(chains.divergence(-0.4, exact, down)) < 1e-10
+    np.testing.assert_allclose(
+        chains.elbo(-0.4, exact, down), chains.evidence(-0.4, down), rtol=1e-10
+    )

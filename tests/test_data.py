@@ -125,8 +125,8 @@ def test_batches_are_those_of_their_key(key):
 
 def test_batches_refuse_what_they_can_not_serve(key):
     x = np.zeros((4, 2))
-    for size in (0, 5):
-        with pytest.raises(ValueError, match=rf"1 … 4 \(the data\), got {size}"):
+    for size, told in ((0, "at least 1, got 0"), (5, r"1 … 4 \(the data\), got 5")):
+        with pytest.raises(ValueError, match=told):
             data.batches(x, size, key=key)  # at once, not at the first batch
     x[2, 1] = np.nan
     with pytest.raises(ValueError, match=r"holds 1 NaN, the first at index \[2, 1\]"):

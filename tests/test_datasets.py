@@ -7,6 +7,7 @@ import json
 import os
 import pickle
 import re
+import shutil
 import sys
 import tarfile
 from pathlib import Path
@@ -20,9 +21,12 @@ from pyarrow import parquet
 from test_download import mirror
 
 from vdmlite import data
-from vdmlite.engine import datasets
-from vdmlite.engine.datasets import Remote, Split, Variant
+from vdmlite.engine.datasets import cifar10, reading
+from vdmlite.engine.datasets.cifar10 import Remote, Split
+from vdmlite.engine.datasets.imagenet import Variant, imagenet
 from vdmlite.engine.download import DownloadError
+
+pytestmark = pytest.mark.once
 
 BINS = "cifar-10-batches-bin"
 
@@ -106,9 +110,9 @@ class Small:
                 ("test", self.test, ("test_batch.bin",), 1),
             )
         ]
-        self.monkeypatch.setattr(datasets, "CIFAR10", tuple(splits))
+        self.monkeypatch.setattr(cifar10, "CIFAR10", tuple(splits))
         toronto = self.remote(url, "packed/cifar-10-binary.tar.gz")
-        self.monkeypatch.setattr(datasets, "TORONTO", toronto)
+        self.monkeypatch.setattr(cifar10, "TORONTO", toronto)
 
     def remote(self, url, name):
         content = (self.files / name).read_bytes()
@@ -118,10 +122,10 @@ class Small:
         return mirror({n: (self.files / n).read_bytes() for n in names})
 
     def fetch(self, source):
-        return datasets.fetch_cifar10(self.to, source=self.files / source)
+        return cifar10.fetch_cifar10(self.to, source=self.files / source)
 
     def is_there(self, turned=False):
-        train, test, levels = datasets.cifar10(self.to)
+        train, test, levels = cifar10.cifar10(self.to)
         for found, half in zip((train, test), (self.train, self.test), strict=True):
             assert found.dtype == np.uint8
             assert np.array_equal(found, half[0][::-1] if turned else half[0])
@@ -135,8 +139,8 @@ class Small:
 def small(tmp_path, monkeypatch):
     monkeypatch.setenv("no_proxy", "*")
     quick = {"attempts": 1, "wait": 0.001}
-    download = datasets.download
-    monkeypatch.setattr(datasets, "download", lambda *a, **k: download(*a, **k, **quick))
+    download = cifar10.download
+    monkeypatch.setattr(cifar10, "download", lambda *a, **k: download(*a, **k, **quick))
     return Small(tmp_path, monkeypatch)
 
 
@@ -145,14 +149,14 @@ TORONTO = "packed/cifar-10-binary.tar.gz"
 
 
 def test_what_is_known_of_the_true_files_fits_together():
-    train, test = datasets.CIFAR10
+    train, test = cifar10.CIFAR10
     assert train.shape == (50_000, 32, 32, 3)
     assert test.shape == (10_000, 32, 32, 3)
-    assert datasets.TORONTO.name == "cifar-10-binary.tar.gz"
+    assert cifar10.TORONTO.name == "cifar-10-binary.tar.gz"
     assert train.parquet.name == "train-00000-of-00001.parquet"
     for digest in (
-        *(split.sha256 for split in datasets.CIFAR10),
-        *(remote.sha256 for remote in (train.parquet, test.parquet, datasets.TORONTO)),
+        *(split.sha256 for split in cifar10.CIFAR10),
+        *(remote.sha256 for remote in (train.parquet, test.parquet, cifar10.TORONTO)),
     ):
         assert re.fullmatch("[0-9a-f]{64}", digest)
     assert len(train.bins) == 5
@@ -164,25 +168,25 @@ def test_what_is_known_of_the_true_files_fits_together():
 
 def test_the_folder_is_where_the_environment_says(monkeypatch, small):
     monkeypatch.setenv("VDMLITE_DATA", str(small.to))
-    assert datasets.folder() == small.to
-    datasets.fetch_cifar10(source=small.files / "hf")
-    assert np.array_equal(datasets.cifar10().train, small.train[0])
+    assert reading.folder() == small.to
+    cifar10.fetch_cifar10(source=small.files / "hf")
+    assert np.array_equal(cifar10.cifar10().train, small.train[0])
     for unset in ("", None):
         monkeypatch.delenv("VDMLITE_DATA")
         if unset is not None:
             monkeypatch.setenv("VDMLITE_DATA", unset)
-        assert datasets.folder() == Path.home() / ".cache" / "vdmlite"
+        assert reading.folder() == Path.home() / ".cache" / "vdmlite"
         monkeypatch.setenv("VDMLITE_DATA", "~/elsewhere")
-    assert datasets.folder() == Path.home() / "elsewhere"
+    assert reading.folder() == Path.home() / "elsewhere"
 
 
 def test_cifar10_is_downloaded_and_decoded_once(small):
     with small.served(*HF) as server:
         small.pin(server.url)
-        paths = datasets.fetch_cifar10(small.to)
+        paths = cifar10.fetch_cifar10(small.to)
         assert [path.name for path in paths] == ["cifar10-train.npy", "cifar10-test.npy"]
         assert small.is_there()
-        assert datasets.fetch_cifar10(str(small.to)) == paths
+        assert cifar10.fetch_cifar10(str(small.to)) == paths
         assert len(server.asked) == 2
     note = json.loads((small.to / "cifar10.json").read_text("utf-8"))
     assert note == {
@@ -195,7 +199,7 @@ def test_cifar10_is_downloaded_and_decoded_once(small):
 def test_toronto_is_asked_where_hugging_face_fails(small, capsys):
     with small.served(HF[0], TORONTO) as server:
         small.pin(server.url)
-        datasets.fetch_cifar10(small.to)
+        cifar10.fetch_cifar10(small.to)
     assert small.is_there(turned=True)
     said = capsys.readouterr().out
     assert "hf/test.parquet: HTTP status 404" in said
@@ -204,10 +208,10 @@ def test_toronto_is_asked_where_hugging_face_fails(small, capsys):
 
 def test_without_a_network_nothing_is_written(small):
     with pytest.raises(DownloadError, match=r"cifar-10-binary\.tar\.gz: no connection"):
-        datasets.fetch_cifar10(small.to)
+        cifar10.fetch_cifar10(small.to)
     assert not list(small.to.glob("*.*"))
     with pytest.raises(FileNotFoundError, match="there is no CIFAR-10 in"):
-        datasets.cifar10(small.to)
+        cifar10.cifar10(small.to)
 
 
 @pytest.mark.parametrize(
@@ -287,7 +291,7 @@ def test_an_archive_of_another_sha_is_refused(small):
     content[4] ^= 1  # the time at which it was packed: the images are the same
     small.archive.write_bytes(content)
     for source in ("packed", TORONTO):
-        with pytest.raises(ValueError, match=rf"is neither .* {datasets.TORONTO.sha256}, nor"):
+        with pytest.raises(ValueError, match=rf"is neither .* {cifar10.TORONTO.sha256}, nor"):
             small.fetch(source)
 
 
@@ -391,7 +395,7 @@ def test_what_pyarrow_is_needed_for_is_said_before_the_download(small, monkeypat
         small.pin(server.url)
         for source in (None, small.files / "hf"):
             with pytest.raises(ImportError, match=r'pip install "vdmlite\[data\]"'):
-                datasets.fetch_cifar10(small.to, source=source)
+                cifar10.fetch_cifar10(small.to, source=source)
         assert server.asked == []
     small.fetch("toronto")  # needs none
     assert small.is_there(turned=True)
@@ -399,12 +403,12 @@ def test_what_pyarrow_is_needed_for_is_said_before_the_download(small, monkeypat
 
 def damaged(small):
     with pytest.raises(ValueError, match=r"cifar10-test\.npy .*download cifar10|can't be used"):
-        datasets.cifar10(small.to)
+        cifar10.cifar10(small.to)
     with pytest.raises(ValueError, match=r"cifar10-test\.npy|cifar10\.json"):
-        datasets.cifar10_or_patches(small.to)  # never taken for a missing one
+        cifar10.cifar10_or_patches(small.to)  # never taken for a missing one
     with small.served(*HF) as server:
         small.pin(server.url)
-        datasets.fetch_cifar10(small.to)
+        cifar10.fetch_cifar10(small.to)
     assert small.is_there()
 
 
@@ -460,23 +464,21 @@ def test_a_full_disk_leaves_the_old_files(small, monkeypatch):
 
 
 def test_too_little_room_is_seen_before_the_download(small, monkeypatch):
-    monkeypatch.setattr(
-        datasets.shutil, "disk_usage", lambda _: SimpleNamespace(free=30 * 3072 - 1)
-    )
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=30 * 3072 - 1))
     with small.served(*HF) as server:
         small.pin(server.url)
         with pytest.raises(DownloadError, match=r"CIFAR-10 needs 0\.1 MB more"):
-            datasets.fetch_cifar10(small.to)
+            cifar10.fetch_cifar10(small.to)
         assert server.asked == []
 
 
 def test_cifar10_or_patches_says_which(small):
-    found, said = datasets.cifar10_or_patches(small.to)
+    found, said = cifar10.cifar10_or_patches(small.to)
     assert np.array_equal(found.test, data.patches().test)
     assert re.search(r"patches of vdmlite\.data, and numbers on them aren't comparable", said)
     assert "python -m vdmlite download cifar10" in said
     small.fetch("toronto")
-    found, said = datasets.cifar10_or_patches(small.to)
+    found, said = cifar10.cifar10_or_patches(small.to)
     assert np.array_equal(found.train, small.train[0][::-1])
     assert (
         said == "This is CIFAR-10, from unpacked .bin files, whose labels alone were checked."
@@ -485,7 +487,7 @@ def test_cifar10_or_patches_says_which(small):
 
 def test_a_missing_cifar10_says_how_to_get_it(tmp_path):
     with pytest.raises(FileNotFoundError) as error:
-        datasets.cifar10(tmp_path)
+        cifar10.cifar10(tmp_path)
     for words in (
         "download cifar10;",
         "--source PATH",
@@ -547,20 +549,20 @@ def test_imagenet_is_read_in_every_layout(write, size, variant, tmp_path):
     train, valid = images(0, variant.train, size), images(1, variant.valid, size)
     write(tmp_path, "train", train)
     write(tmp_path, "valid", valid)
-    found = datasets.imagenet(tmp_path, size, variant=variant)
+    found = imagenet(tmp_path, size, variant=variant)
     assert np.array_equal(found.train, train)
     assert np.array_equal(found.test, valid)
     assert found.train.dtype == np.uint8
     assert found.levels == 256
     with pytest.raises((FileNotFoundError, ValueError), match=r"expected|no valid_"):
-        datasets.imagenet(tmp_path, 96 - size, variant=variant)
+        imagenet(tmp_path, 96 - size, variant=variant)
 
 
 @pytest.mark.usefixtures("counts")
 def test_batches_of_a_mapped_imagenet_are_plain_arrays(tmp_path, key):
     write_npy(tmp_path, "train", images(0, 12))
     write_npy(tmp_path, "valid", images(1, 4))
-    found = datasets.imagenet(tmp_path, 32, variant=Variant.VAN_DEN_OORD)
+    found = imagenet(tmp_path, 32, variant=Variant.VAN_DEN_OORD)
     assert isinstance(found.train, np.memmap)
     batch = next(data.batches(found.train, 12, key=key))
     assert {b.tobytes() for b in batch} == {x.tobytes() for x in images(0, 12)}
@@ -580,29 +582,29 @@ def test_batches_of_a_mapped_imagenet_are_plain_arrays(tmp_path, key):
 def test_the_other_variant_is_refused_and_the_difference_said(write, asked, there, tmp_path):
     write(tmp_path, "valid", images(1, there.valid))
     with pytest.raises(ValueError, match=r"about 0\.26 lower, so numbers .* can't be") as error:
-        datasets.imagenet(tmp_path, 32, variant=asked)
+        imagenet(tmp_path, 32, variant=asked)
     assert f"{there.valid} valid images, but {asked.name} has {asked.valid}" in str(error.value)
     (tmp_path / "whole").mkdir()
     write(tmp_path / "whole", "valid", images(1, asked.valid))
     write(tmp_path / "whole", "train", images(0, there.train))
     with pytest.raises(ValueError, match=f"holds {there.train} train images"):
-        datasets.imagenet(tmp_path / "whole", 32, variant=asked)
+        imagenet(tmp_path / "whole", 32, variant=asked)
 
 
 @pytest.mark.usefixtures("counts")
 def test_imagenet_needs_all_of_its_files(tmp_path):
     for size in (16, 33):
         with pytest.raises(ValueError, match=f"size must be 32 or 64, got {size}"):
-            datasets.imagenet(tmp_path, size, variant=Variant.CHRABASZCZ)
+            imagenet(tmp_path, size, variant=Variant.CHRABASZCZ)
     with pytest.raises(
         FileNotFoundError, match=r"no valid_32x32\.npy, no folder valid_32x32, "
     ):
-        datasets.imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
+        imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
     write_npz(tmp_path, "valid", images(1, 5))
     write_npz(tmp_path, "train", images(0, 13))
     (tmp_path / "train_data_batch_7.npz").unlink()
     with pytest.raises(FileNotFoundError, match=r"not all \.npz files of the train images"):
-        datasets.imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
+        imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
 
 
 @pytest.mark.usefixtures("counts")
@@ -611,13 +613,13 @@ def test_pickles_of_imagenet_are_refused(name, tmp_path):
     marker = tmp_path / "harm"
     (tmp_path / name).write_bytes(pickle.dumps(Trap(marker)))
     with pytest.raises(ValueError, match="pickle"):
-        datasets.imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
+        imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
     objects = np.array([Trap(marker)] * 5)
     np.savez(tmp_path / "val_data.npz", data=objects)
     np.save(tmp_path / "valid_32x32.npy", objects)
     for file in ("valid_32x32.npy", "val_data.npz"):
         with pytest.raises(ValueError, match=rf"{file} can't be used: .*(?i:object)"):
-            datasets.imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
+            imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
         (tmp_path / file).unlink()
     assert not marker.exists()
 
@@ -648,4 +650,4 @@ def test_damaged_files_of_imagenet_are_named(write, file, content, tmp_path):
     else:
         np.save(tmp_path / file, content)
     with pytest.raises(ValueError, match=f"{file} can't be used: "):
-        datasets.imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)
+        imagenet(tmp_path, 32, variant=Variant.CHRABASZCZ)

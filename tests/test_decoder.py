@@ -201,5 +201,5 @@ def test_check_passes_data_and_does_not_look_under_jit(entry):
 
 @pytest.mark.parametrize("levels", [1, 0, -3])
 def test_fewer_than_two_levels_raise(levels):
-    with pytest.raises(ValueError, match=f"at least 2 levels, got {levels}"):
+    with pytest.raises(ValueError, match=f"levels must be at least 2, got {levels}"):
         LevelDecoder(levels)

@@ -123,13 +123,14 @@ def test_a_net_is_read_as_asked(entry, key):
         return jnp.sin(z)
 
     z = jnp.array([0.3, -0.8])
+    gamma = jnp.asarray(1.5)
     guess, expected = (
         NetDenoiser(network, entry[0])(z, 1.5, key=key),
-        entry[0](jnp.sin(z), z, 1.5),
+        entry[0](jnp.sin(z), z, gamma),
     )
     assert eqx.tree_equal(guess, expected)
     assert seen == {"gamma": 1.5, "key": key}
-    assert eqx.tree_equal(NetDenoiser(network)(z, 1.5), vdm.from_eps(jnp.sin(z), z, 1.5))
+    assert eqx.tree_equal(NetDenoiser(network)(z, 1.5), vdm.from_eps(jnp.sin(z), z, gamma))
 
 
 @pytest.mark.parametrize("condition", [jnp.asarray(1.0), jnp.array([2, 0])])
@@ -141,9 +142,10 @@ def test_a_net_is_told_the_condition_after_the_noise_level(condition, key):
         return given[0]
 
     z = jnp.array([0.3, -0.8])
-    guess = NetDenoiser(network, condition=condition)(z, 1.5, key=key)
-    assert eqx.tree_equal(guess, vdm.from_eps(z, z, 1.5))
-    assert seen == [((z, 1.5, condition), key)]
+    gamma = jnp.asarray(1.5)
+    guess = NetDenoiser(network, condition=condition)(z, gamma, key=key)
+    assert eqx.tree_equal(guess, vdm.from_eps(z, z, gamma))
+    assert seen == [((z, gamma, condition), key)]
 
 
 @over(DENOISERS)

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 from jax.sharding import PartitionSpec
 
-from vdmlite.engine import checkpoint, devices, loop
+from vdmlite import storage
+from vdmlite.engine import devices, loop
 
 
 @pytest.mark.parametrize(
@@ -98,10 +99,10 @@ def test_three_updates_are_the_same_however_they_are_divided(done, expected, sta
 @engine.long
 def test_a_batch_in_parts_has_other_noise_and_so_another_gradient(states):
     """And three updates move the weights by a thousand times what is allowed above."""
-    weight = ".vdm.denoiser.net.entry.weight"
+    weight = ".vdm.denoiser.net.linear_in.weight"
     gap = state(states, "parts by hand")[weight] - state(states, "hand")[weight]
     assert np.abs(gap).max() > 1e-4
-    assert np.abs(state(states, "one")[".vdm.denoiser.net.exit.weight"]).max() > 1e-3
+    assert np.abs(state(states, "one")[".vdm.denoiser.net.linear_out.weight"]).max() > 1e-3
 
 
 @engine.long
@@ -142,7 +143,7 @@ def ends(printed: list[str]) -> set[str]:
 def weights(file) -> list[np.ndarray]:
     """Return the leaves of a checkpoint."""
     like = eqx.filter_eval_shape(loop.start_state, engine.PLAIN)
-    return [np.asarray(leaf) for leaf in jax.tree.leaves(checkpoint.load(file, like))]
+    return [np.asarray(leaf) for leaf in jax.tree.leaves(storage.load(file, like))]
 
 
 @pytest.fixture(scope="module")

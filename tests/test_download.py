@@ -17,6 +17,8 @@ import pytest
 from vdmlite.engine import download as module
 from vdmlite.engine.download import DownloadError, download
 
+pytestmark = pytest.mark.once
+
 CONTENT = np.random.default_rng(0).bytes(200_000)
 OLD = b"what was there before"
 

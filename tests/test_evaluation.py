@@ -11,6 +11,8 @@ from scipy import integrate
 import vdmlite as vdm
 from vdmlite import VDM, FixedLinear, GaussianDecoder, MixtureDenoiser, evaluation
 
+pytestmark = pytest.mark.once
+
 
 def exact_bound(data, std=0.5, ends=(-5.0, 4.0)) -> float:
     """The continuous bound of the oracle at given data, by quadrature, in nats each."""
@@ -49,7 +51,7 @@ def test_batches_of_any_size_change_nothing(model, data, times, key):
     )
     for other in others:
         same(whole, other)
-    assert whole.mean.loss.shape == whole.loss_error.shape == ()
+    assert whole.nats.loss.mean.shape == whole.nats.loss.error.shape == ()
     assert whole.passes.loss.shape == (2,)
     assert whole.size == 50 * times
 
@@ -58,7 +60,7 @@ def test_a_ragged_last_batch_is_not_compiled_again(model, data, key):
     seen = []
 
     class Counting(vdm.AbstractDenoiser):
-        def __call__(self, z, gamma, *, key=None):
+        def guess(self, z, gamma, *, key=None):
             del key
             seen.append(z)
             return vdm.from_eps(0.5 * z, z, gamma)
@@ -73,9 +75,10 @@ def test_every_image_is_seen_at_even_times(data, key, monkeypatch):
     calls = []
     draws = evaluation._draws
 
-    def spy(vdm, data, times, index, *rest):
+    def spy(vdm, data, conditions, points, index, key):
+        times = (np.asarray(points.gamma_t) + 5) / 9
         calls.append((np.asarray(data), times, index))
-        return draws(vdm, data, times, index, *rest)
+        return draws(vdm, data, conditions, points, index, key)
 
     monkeypatch.setattr(evaluation, "_draws", spy)
     vdm.evaluate(
@@ -105,12 +108,12 @@ def test_an_evaluation_and_its_errors_are_honest(model, data):
         vdm.evaluate(model, data, draws=2, batch_size=100, key=k)
         for k in jax.random.split(jax.random.key(5), 300)
     ]
-    losses = np.array([float(e.mean.loss) for e in found])
+    losses = np.array([float(e.nats.loss.mean) for e in found])
     agrees(losses, exact_bound(data))
     # Each side has a relative standard error of sqrt(2/300) = 0.08; dividing by n is off by 2.
-    ratio = np.mean([float(e.loss_error) ** 2 for e in found]) / losses.var(ddof=1)
+    ratio = np.mean([float(e.nats.loss.error) ** 2 for e in found]) / losses.var(ddof=1)
     assert 0.65 < ratio < 1.5
-    assert found[0].error.prior < 64 * EPS  # nothing is drawn for the prior term
+    assert found[0].nats.prior.error < 64 * EPS  # nothing is drawn for the prior term
     spread = np.mean([e.spread_variance for e in found]) / (2 * 50 * losses.var(ddof=1))
     assert 0.65 < spread < 1.5
 
@@ -136,10 +139,10 @@ def test_paired_differences_see_more_than_each_alone(model, data, key):
     one, other = (
         vdm.evaluate(m, data, draws=8, batch_size=400, key=key) for m in (near, model)
     )
-    gap, error = one.minus(other)
+    gap, error = one.minus(other).loss
     assert gap > 3 * error
-    assert error < 0.3 * one.loss_error
-    assert other.minus(other) == (0.0, 0.0)
+    assert error < 0.3 * one.nats.loss.error
+    assert other.minus(other).loss == (0.0, 0.0)
 
 
 def test_one_model_under_many_schedules(key):
@@ -152,11 +155,11 @@ def test_one_model_under_many_schedules(key):
     assert set(found) == set(SCHEDULES)
     first = found["FixedLinear"]
     for name, other in found.items():
-        gap, error = other.minus(first)
+        gap, error = other.minus(first).loss
         assert abs(gap) <= 4 * error + 1e-5, name
-        assert error < 0.03 * abs(other.mean.diffusion)
+        assert error < 0.03 * abs(other.nats.diffusion.mean)
     curve = vdm.error_curve(model, x, np.linspace(-7, 5, 97), draws=2000, key=key)
-    assert abs(curve.loss - first.mean.diffusion) < 5 * first.error.diffusion + 0.02
+    assert abs(curve.loss - first.nats.diffusion.mean) < 5 * first.nats.diffusion.error + 0.02
     for name in ("FixedLinear", "Cosine", "BetaLinear"):
         bound = found[name].variance  # of the whole bound; reconstruction has D/2 = 1 of it
         assert curve.variance(schedules[name]) == pytest.approx(bound - 1, rel=0.2)
@@ -169,15 +172,15 @@ def test_one_model_under_many_schedules(key):
 
 def interrupted(monkeypatch, after: int):
     """Let the given number of batches through, then stop as a power cut would."""
-    draws, count = evaluation._draws, []
+    in_batches = evaluation.in_batches
 
     def stop(*args):
-        count.append(1)
-        if len(count) > after:
-            raise KeyboardInterrupt
-        return draws(*args)
+        for number, batch in enumerate(in_batches(*args)):
+            if number == after:
+                raise KeyboardInterrupt
+            yield batch
 
-    monkeypatch.setattr(evaluation, "_draws", stop)
+    monkeypatch.setattr(evaluation, "in_batches", stop)
     monkeypatch.setattr(evaluation, "SAVE_EVERY", 0.0)
 
 
@@ -187,13 +190,12 @@ def test_an_interrupted_evaluation_goes_on_exactly(
 ):
     settings = {"draws": 4, "times": 2, "key": key}
     whole = vdm.evaluate(model, data, batch_size=16, **settings)
-    file = tmp_path / "draws.npz"
+    file = tmp_path / "draws.vdm"
     with monkeypatch.context() as patch:
         interrupted(patch, after=3)
         with pytest.raises(KeyboardInterrupt):
             vdm.evaluate(model, data, batch_size=16, file=file, **settings)
-    with np.load(file) as kept:
-        assert kept["terms"].shape == (3, 48)
+    assert vdm.read_meta(file)["draws"] == 48
     again = vdm.evaluate(model, data, batch_size=batch_size, file=file, **settings)
     same(whole, again)
     if batch_size == 16:
@@ -203,37 +205,54 @@ def test_an_interrupted_evaluation_goes_on_exactly(
         assert eqx.tree_equal(
             again, vdm.evaluate(model, data, batch_size=16, file=file, **settings)
         )
-    assert [f.name for f in tmp_path.iterdir()] == ["draws.npz"]
+    assert [f.name for f in tmp_path.iterdir()] == ["draws.vdm"]
 
 
 def test_a_file_of_something_else_is_refused(model, data, key, tmp_path):
-    file, settings = tmp_path / "draws.npz", {"draws": 2, "batch_size": 50}
+    file = tmp_path / "draws.vdm"
+    settings: dict = {"draws": 2}
     vdm.evaluate(model, data, file=file, key=key, **settings)
     others = [
         (model.under(vdm.Cosine(-5.0, 4.0)), data, {}),
         (eqx.tree_at(lambda m: m.denoiser.data.std, model, jnp.asarray(0.4)), data, {}),
         (model, data[::-1], {}),
-        (model, data, {"steps": 4}),
+        (model, data, {"timesteps": 4}),
         (model, data, {"times": 2}),
         (model, data, {"key": jax.random.key(9)}),
     ]
     for other, some, changed in others:
         options = {"key": key, **settings, **changed}
-        with pytest.raises(ValueError, match=r"draws\.npz is of another model"):
+        with pytest.raises(ValueError, match=r"draws\.vdm is of another model"):
             vdm.evaluate(other, some, file=file, **options)
 
 
-def test_a_file_knows_how_a_network_is_read(key):
-    """Settings that are no arrays, such as the reading, are part of the model."""
-    net = eqx.nn.MLP(2, 2, 8, 1, key=key)  # its activations are functions, with an address
+def test_a_file_knows_what_a_network_computes(data, key, tmp_path):
+    """What is no array is part of the model too: a reading, a closure, a constant in it."""
+    many = np.random.default_rng(0).normal(size=(64, 2)).astype(data.dtype)
 
-    def model(reading):
-        denoiser = vdm.NetDenoiser(lambda z, gamma, key: net(z), reading)
-        return VDM(FixedLinear(-5.0, 4.0), denoiser, GaussianDecoder(), (2,))
+    def model(w, reading=vdm.from_eps, weights=many):
+        def net(z, gamma, key=None):
+            del gamma, key
+            return w * z + (z @ weights.T) @ weights
 
-    one, other = (evaluation._fingerprint((model(r), net)) for r in (vdm.from_v, vdm.from_eps))
-    assert one != other
-    assert one == evaluation._fingerprint((model(vdm.from_v), eqx.nn.MLP(2, 2, 8, 1, key=key)))
+        return VDM(
+            FixedLinear(-5.0, 4.0), vdm.NetDenoiser(net, reading), GaussianDecoder(), (2,)
+        )
+
+    file, settings = tmp_path / "draws.vdm", {"draws": 2, "key": key}
+    first = vdm.evaluate(model(0.5), data, file=file, **settings)
+    assert eqx.tree_equal(first, vdm.evaluate(model(0.5), data, file=file, **settings))
+    for other in (model(0.0), model(0.5, vdm.from_v), model(0.5, weights=-many)):
+        with pytest.raises(ValueError, match="another model"):
+            vdm.evaluate(other, data, file=file, **settings)
+
+
+def test_a_file_of_another_version_is_refused(model, data, key, tmp_path, monkeypatch):
+    file, settings = tmp_path / "draws.vdm", {"draws": 2, "key": key}
+    vdm.evaluate(model, data, file=file, **settings)
+    monkeypatch.setattr(evaluation, "VERSIONS", {**evaluation.VERSIONS, "vdmlite": "0.0.0"})
+    with pytest.raises(ValueError, match="or version"):
+        vdm.evaluate(model, data, file=file, **settings)
 
 
 # Dropout
@@ -300,6 +319,81 @@ def test_the_curve_sees_each_example_equally_often(data, key):
     close(curve.mean, [np.mean(np.sum(data**2, 1))], ulps=256)
 
 
+def test_a_curve_reads_all_of_the_data_not_its_beginning(key):
+    """Data sorted by size: its first rows are another data set."""
+    x = np.sort(np.random.default_rng(4).normal(size=(4000, 1)), axis=0)
+    delta = vdm.VDM(FixedLinear(-2.0, 2.0), Zero(), GaussianDecoder(), (1,))
+    curve = vdm.error_curve(delta, x, np.array([0.0, 1.0]), draws=400, key=key)
+    expected = np.mean(x**2) * np.exp(-np.array([0.0, 1.0]))  # ‖ε − ε̂‖² = SNR x²
+    assert np.all(np.abs(curve.mean - expected) < 4 * curve.error)
+
+
+@pytest.mark.parametrize("draws", [40, 400, 4000])
+def test_the_error_of_a_curve_is_honest_however_often_an_example_is_drawn(draws, key):
+    """Forty examples say no more of all the data when each of them is looked at often."""
+    data = np.random.default_rng(5).normal(size=(60, 40, 1))
+    zero = vdm.VDM(FixedLinear(-2.0, 2.0), Zero(), GaussianDecoder(), (1,))
+    curves = [vdm.error_curve(zero, x, np.zeros(1), draws=draws, key=key) for x in data]
+    means, errors = (np.array([getattr(c, n)[0] for c in curves]) for n in ("mean", "error"))
+    assert 0.75 < np.sqrt(np.mean(errors**2)) / means.std(ddof=1) < 1.33
+
+
+class Zero(vdm.AbstractDenoiser):
+    """Guesses x̂ = 0."""
+
+    def guess(self, z, gamma, *, key=None):
+        del key
+        return vdm.from_x(jnp.zeros_like(z), z, gamma)
+
+
+def test_a_condition_for_each_example(key):
+    """A network that knows x from its condition has no error left; from another's it has."""
+
+    def net(z, gamma, condition, *, key=None):
+        del key
+        return (z - vdm.alpha(gamma) * condition) / vdm.sigma(gamma)
+
+    x = np.random.default_rng(6).normal(size=(30, 2)).astype(jnp.result_type(float))
+    model = VDM(FixedLinear(-4.0, 4.0), vdm.NetDenoiser(net), GaussianDecoder(), (2,))
+    gammas = np.array([-2.0, 0.0, 2.0])
+    for draws in (10, 70):
+        curve = vdm.error_curve(model, x, gammas, x, draws=draws, batch_size=32, key=key)
+        assert np.all(curve.mean < 1e4 * EPS)
+        other = vdm.error_curve(model, x, gammas, x[::-1], draws=draws, key=key)
+        assert np.all(other.mean > 0.1)
+    found = vdm.evaluate(model, x, x, times=2, batch_size=7, key=key)
+    assert found.nats.diffusion.mean < 1e4 * EPS
+    assert vdm.evaluate(model, x, x[::-1], key=key).nats.diffusion.mean > 0.1
+    drawn = vdm.draw(model, 30, x, steps=50, batch_size=8, key=key)
+    np.testing.assert_allclose(drawn, x, atol=0.7)  # e^{γ_0/2} = 0.14 is left of the noise
+
+
+def test_an_estimate_says_its_error_in_either_unit(model, data, key):
+    found = vdm.evaluate(model, data, draws=4, key=key)
+    for nats, bits in zip(found.nats, found.bits, strict=True):
+        close(bits.mean, nats.mean / (2 * np.log(2)), ulps=64)
+        close(bits.error, nats.error / (2 * np.log(2)), ulps=64)
+    errors = [term.error for term in found.nats[:3]]
+    assert found.nats.loss.error < sum(errors)  # which is no error of anything
+    mean, error = found.bits.loss
+    assert f"{found.bits.loss:.3f}" == f"{mean:.3f} ± {error:.3f}"
+
+
+def test_an_evaluation_is_compiled_once_for_all_schedules(data, key):
+    traced = []
+
+    def net(z, gamma, *, key=None):
+        del gamma, key
+        traced.append(z.shape)
+        return 0.5 * z
+
+    model = VDM(FixedLinear(-4.0, 4.0), vdm.NetDenoiser(net), GaussianDecoder(), (2,))
+    schedules = {name: make(-4.0, 4.0) for name, make in SCHEDULES.items()}
+    for timesteps in (None, 4, 9):
+        vdm.compare_schedules(model, schedules, data, timesteps=timesteps, draws=2, key=key)
+    assert len(traced) == 1
+
+
 # What is refused
 
 
@@ -307,17 +401,23 @@ def test_what_is_refused(model, data, key):
     gammas = np.array([0.0, 1.0])
     curve = vdm.ErrorCurve(gammas, gammas, gammas, gammas)
     refused = [
-        (lambda: vdm.evaluate(model, data, draws=1, key=key), "at least 2 draws, got 1"),
+        (
+            lambda: vdm.evaluate(model, data, draws=1, key=key),
+            "draws must be at least 2, got 1",
+        ),
         (lambda: vdm.evaluate(model, data[0], key=key), "a batch for this model"),
         (lambda: vdm.evaluate(model, data / 0, key=key), "must be finite"),
-        (lambda: vdm.evaluate(model, data[:0], key=key), "0 examples, 1 times each"),
-        (lambda: vdm.evaluate(model, data, times=0, key=key), "50 examples, 0 times each"),
-        (lambda: vdm.evaluate(model, data, batch_size=0, key=key), "in batches of 0"),
+        (lambda: vdm.evaluate(model, data[:0], key=key), "at least one example"),
+        (
+            lambda: vdm.evaluate(model, data, times=0, key=key),
+            "times must be at least 1, got 0",
+        ),
+        (lambda: vdm.evaluate(model, data, batch_size=0, key=key), "batch_size .* got 0"),
         (lambda: vdm.error_curve(model, data, gammas[::-1], key=key), "must rise"),
-        (lambda: vdm.error_curve(model, data, gammas, draws=1, key=key), "1 draws"),
-        (lambda: vdm.error_curve(model, data[:0], gammas, key=key), "0 examples"),
-        (lambda: vdm.error_curve(model, data, gammas[:0], key=key), "0 values of γ"),
-        (lambda: vdm.error_curve(model, data, gammas, batch_size=0, key=key), "batches of 0"),
+        (lambda: vdm.error_curve(model, data, gammas, draws=1, key=key), "at least 2, got 1"),
+        (lambda: vdm.error_curve(model, data[:0], gammas, key=key), "at least one example"),
+        (lambda: vdm.error_curve(model, data, gammas[:0], key=key), "must rise"),
+        (lambda: vdm.error_curve(model, data, gammas, batch_size=0, key=key), "got 0"),
         (
             lambda: curve.variance(FixedLinear(-2.0, 1.0)),
             "γ = 0 to 1, the .* -2 to 1",
@@ -332,5 +432,5 @@ def test_what_is_refused(model, data, key):
 
 def test_errors_of_passes_are_agreed_on(model, data, key):
     found = vdm.evaluate(model, data, draws=16, batch_size=800, key=key)
-    agrees(found.passes.loss, found.mean.loss, errors=1e-3)
-    close(found.loss_error, np.std(found.passes.loss, ddof=1) / 4, ulps=256)
+    agrees(found.passes.loss, found.nats.loss.mean, errors=1e-3)
+    close(found.nats.loss.error, np.std(found.passes.loss, ddof=1) / 4, ulps=256)

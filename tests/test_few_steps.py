@@ -87,14 +87,15 @@ def test_the_best_grid_costs_what_the_evaluator_measures_on_it(key):
         got = vdm.evaluate(
             model.under(vdm.PiecewiseLinear(grid)),
             x,
-            steps=steps,
+            timesteps=steps,
             draws=8,
             batch_size=4000,
             key=key,
         )
-        assert abs(got.mean.diffusion - promised) < 5 * got.error.diffusion
-        even = vdm.evaluate(model, x, steps=steps, draws=8, batch_size=4000, key=key)
-        assert got.mean.diffusion < even.mean.diffusion - 5 * even.error.diffusion
+        assert abs(got.nats.diffusion.mean - promised) < 5 * got.nats.diffusion.error
+        even = vdm.evaluate(model, x, timesteps=steps, draws=8, batch_size=4000, key=key)
+        least = even.nats.diffusion.mean - 5 * even.nats.diffusion.error
+        assert got.nats.diffusion.mean < least
 
 
 def test_the_excess_falls_as_one_over_the_steps():
@@ -135,4 +136,4 @@ def test_the_chosen_grid_is_a_schedule_for_samples_too(key):
     np.testing.assert_allclose(
         [float(model.schedule(i / 5)) for i in range(6)], grid, rtol=1e-5
     )
-    assert jnp.isfinite(vdm.sample(model, 5, key=key)).all()
+    assert jnp.isfinite(vdm.sample(model, steps=5, key=key)).all()

@@ -12,6 +12,8 @@ import vdmlite as vdm
 from vdmlite import nn
 from vdmlite.neighbours.guidance import ClassifierFree, ClassifierGuided, LabelNet
 
+pytestmark = pytest.mark.once
+
 MEANS = jnp.array([[-0.8, 0.2], [0.6, 0.5], [0.4, -0.9]])
 STDS, WEIGHTS = jnp.array([0.3, 0.4, 0.5]), jnp.array([0.4, 0.35, 0.25])
 ALL = vdm.MixtureDenoiser(vdm.Mixture(WEIGHTS, MEANS, STDS))
@@ -173,7 +175,7 @@ def test_it_learns_labels_and_what_there_is_without_them(key):
     for _ in range(500):
         labels = rng.integers(0, 2, 128)
         batch = (places[labels] + 0.1 * rng.normal(size=(128, 2))).astype(Z.dtype)
-        state, _ = vdm.train_step(optimiser, state, batch, labels, key=keys[2])
+        state, _ = vdm.train_step(state, optimiser, batch, labels, key=keys[2])
     learned, middle = eqx.nn.inference_mode(state.vdm), places.mean(0)
     z = vdm.alpha(1.0) * jnp.asarray(middle, Z.dtype)  # as likely from the one as the other
     told = [learned.given(jnp.asarray(c)).denoiser for c in (0, 1)]

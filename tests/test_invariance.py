@@ -29,9 +29,9 @@ def test_the_bound_of_the_digits_model_does_not_see_the_schedule(seed):
     )
     first = found["FixedLinear"]
     for name in names[1:]:
-        gap, error = found[name].minus(first)
+        gap, error = found[name].minus(first).loss
         assert abs(gap) < 3 * error, name
-        assert error < 0.01 * found[name].mean.loss
+        assert error < 0.01 * found[name].nats.loss.mean
     variances = np.array([found[name].variance for name in names])
     assert np.all(np.diff(variances) > 0)
     assert variances[-1] > 5 * variances[0]

@@ -1,7 +1,5 @@
 """Langevin moves: at rest where theory says, and correctors that mend a coarse walk."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -9,7 +7,7 @@ import pytest
 from oracles import agrees, gaussian
 
 import vdmlite as vdm
-from vdmlite.neighbours.langevin import Corrected, hold_step, langevin_move
+from vdmlite.neighbours.langevin import Corrected, Hold, langevin_move
 
 N = 20_000  # independent coordinates: one example is a whole population
 DATA = gaussian(0.5, mean=0.3, shape=(N,))
@@ -39,18 +37,18 @@ def test_it_comes_to_rest_at_the_known_variance(gamma, size, key):
 
 def test_hold_keeps_z_but_for_its_scale(key):
     z = jnp.arange(3.0)
-    held = hold_step(EXACT, z, -2.0, 1.0, key=key)
+    held = Hold()(EXACT, z, -2.0, 1.0, key=key)
     np.testing.assert_allclose(held / vdm.alpha(-2.0), z / vdm.alpha(1.0), rtol=1e-5)
 
 
-@pytest.mark.parametrize("step", [vdm.ancestral_step, vdm.ddim_step, hold_step])
+@pytest.mark.parametrize("step", [vdm.Ancestral(), vdm.DDIM(), Hold()])
 def test_a_corrector_mends_a_coarse_walk(step, key):
     gammas = jnp.linspace(5.0, -4.0, 7)
     z = jax.random.normal(key, (N,))
     _, variance = at(-4.0)
 
     def off(step) -> float:
-        last = vdm.walk(EXACT, z, gammas, step, key=key)[-1]
+        last = vdm.walk(EXACT, z, gammas, step=step, key=key)[-1]
         return abs(float(jnp.var(last)) / variance - 1)
 
     alone, mended = off(step), off(Corrected(step, moves=200, size=0.3))
@@ -65,7 +63,7 @@ def test_annealing_finds_the_weights_that_plain_langevin_cannot(key):
     gammas, n = jnp.linspace(6.0, -6.0, 60), 2000
     start_key, plain_key, walk_key = jax.random.split(key, 3)
     starts = jax.random.normal(start_key, (n, 1))
-    annealed = Corrected(hold_step, moves=10, size=0.3)
+    annealed = Corrected(Hold(), moves=10, size=0.3)
 
     def plain(z, key):
         def move(z, k):
@@ -74,7 +72,7 @@ def test_annealing_finds_the_weights_that_plain_langevin_cannot(key):
         return jax.lax.scan(move, z, jax.random.split(key, 600))[0]
 
     def walk(z, key):
-        return vdm.walk(exact, z, gammas, annealed, key=key)[-1]
+        return vdm.walk(exact, z, gammas, step=annealed, key=key)[-1]
 
     stuck = jax.vmap(plain)(starts, jax.random.split(plain_key, n))
     found = jax.vmap(walk)(starts, jax.random.split(walk_key, n))
@@ -84,14 +82,14 @@ def test_annealing_finds_the_weights_that_plain_langevin_cannot(key):
 
 @pytest.mark.parametrize(("moves", "size"), [(0, 0.1), (1, 0.0), (1, float("nan"))])
 def test_a_corrector_that_does_nothing_raises(moves, size):
-    with pytest.raises(ValueError, match=f"moves = {moves} and size = {size}"):
-        Corrected(hold_step, moves=moves, size=size)
+    with pytest.raises(ValueError, match=r"moves must be at least 1, got 0|size above 0, got "):
+        Corrected(Hold(), moves=moves, size=size)
 
 
 def test_a_corrected_step_goes_through_sample_and_draw(key):
     model = vdm.VDM(vdm.FixedLinear(-4.0, 5.0), EXACT, vdm.GaussianDecoder(), (N,))
-    step = Corrected(functools.partial(vdm.ddim_step, eta=0.5), moves=2)
-    one = vdm.sample(model, 20, step, key=key)
+    step = Corrected(vdm.DDIM(0.5), moves=2)
+    one = vdm.sample(model, steps=20, step=step, key=key)
     two = vdm.draw(model, 2, steps=20, step=step, key=key)
     assert one.shape == (N,)
     assert two.shape == (2, N)

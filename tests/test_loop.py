@@ -2,10 +2,12 @@
 
 import dataclasses
 import errno
+import itertools
 import json
 import os
 import re
 import signal
+import socket
 import threading
 import time
 
@@ -22,8 +24,10 @@ import vdmlite as vdm
 from vdmlite import data
 from vdmlite.engine import Pace, Settings, batches, checkpoint, devices, load, loop, run
 from vdmlite.engine import settings as settings_module
-from vdmlite.engine.checkpoint import CheckpointError
-from vdmlite.engine.log import read_log
+from vdmlite.engine.log import Log, read_log
+from vdmlite.storage import CheckpointError
+
+pytestmark = pytest.mark.once
 
 IMAGES = data.digits()
 COMPILED = {}
@@ -163,7 +167,10 @@ def test_the_log_has_nothing_beyond_the_checkpoint_and_survives_a_torn_line(
 # Being stopped
 
 
-@pytest.mark.parametrize("kind", [signal.SIGTERM, signal.SIGINT])
+SIGNALS = [signal.SIGTERM, signal.SIGINT] + [getattr(signal, "SIGHUP")] * (os.name == "posix")  # noqa: B009
+
+
+@pytest.mark.parametrize("kind", SIGNALS)
 def test_a_signal_saves_where_it_came_and_the_end_is_the_same(kind, undisturbed, tmp_path):
     before = signal.getsignal(kind)
     during = []
@@ -185,14 +192,32 @@ def test_a_signal_saves_where_it_came_and_the_end_is_the_same(kind, undisturbed,
 
 
 def test_signals_are_as_before_when_a_run_fails(tmp_path):
-    before = [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)]
+    before = [signal.getsignal(s) for s in SIGNALS]
 
     def look(*_):
         raise KeyError("a figure")
 
     with pytest.raises(KeyError):
         run(of(2), IMAGES, tmp_path, pace=PACE, look=look)
-    assert [signal.getsignal(s) for s in (signal.SIGTERM, signal.SIGINT)] == before
+    assert [signal.getsignal(s) for s in SIGNALS] == before
+
+
+@pytest.mark.parametrize("kind", SIGNALS)
+def test_a_signal_that_is_ignored_stays_ignored(kind, tmp_path):
+    """As SIGHUP is under `nohup`, and SIGINT in the background of a shell script."""
+    before, during = signal.signal(kind, signal.SIG_IGN), []
+
+    def look(*_):
+        signal.raise_signal(kind)
+        during.append(signal.getsignal(kind))
+        return {}
+
+    try:
+        state = run(of(3), IMAGES, tmp_path, pace=Pace(1, 2, 1), look=look)
+    finally:
+        signal.signal(kind, before)
+    assert int(state.step) == 3
+    assert during == [signal.SIG_IGN] * 3
 
 
 def test_a_run_beside_the_main_thread_leaves_signals_alone(undisturbed, tmp_path):
@@ -200,6 +225,34 @@ def test_a_run_beside_the_main_thread_leaves_signals_alone(undisturbed, tmp_path
     thread.start()
     thread.join()
     assert newest(tmp_path) == newest(undisturbed)
+
+
+def test_a_checkpoint_is_written_by_the_clock_as_well(undisturbed, tmp_path, monkeypatch):
+    """Each update takes three minutes, and ten may pass: one is due at every fourth."""
+    updates = itertools.count()
+    monkeypatch.setattr(loop, "monotonic", lambda: 180.0 * clock[0])
+    clock, wait = [0], Log.wait
+
+    def tick(*args):
+        clock[0] = 1 + next(updates)
+        wait(*args)
+
+    monkeypatch.setattr(Log, "wait", tick)
+    pace = Pace(log=100, save=7, look=100, minutes=10)
+    run(of(8), IMAGES, tmp_path, pace=pace)
+    assert names(tmp_path) == [f"step_{n:08d}.vdm" for n in (4, 7, 8)]
+    assert logged(tmp_path) == [4, 7, 8]
+    assert newest(tmp_path) == newest(undisturbed)
+
+
+def test_of_several_processes_none_looks_at_its_clock_alone(tmp_path, monkeypatch):
+    """They would save at different updates, and wait for each other for ever."""
+    asked = []
+    monkeypatch.setattr(loop, "monotonic", itertools.count(0, 3600).__next__)
+    monkeypatch.setattr(devices, "agree", lambda _, *, now: asked.append(now) or now)
+    run(of(4), IMAGES, tmp_path, pace=Pace(log=3, save=100, look=100))
+    assert asked == [False, False, False, False, True, True]  # two questions, then it stops
+    assert names(tmp_path) == ["step_00000003.vdm"]
 
 
 def test_a_full_disk_is_told_and_what_was_saved_stays(undisturbed, tmp_path, monkeypatch):
@@ -212,7 +265,7 @@ def test_a_full_disk_is_told_and_what_was_saved_stays(undisturbed, tmp_path, mon
 
     with monkeypatch.context() as patch:
         patch.setattr(checkpoint.os, "fsync", full)
-        with pytest.raises(OSError, match=r"no checkpoint was written, .* No space left"):
+        with pytest.raises(OSError, match=r"nothing was written, .* No space left"):
             run(of(8), IMAGES, tmp_path, pace=PACE)
     assert names(tmp_path) == ["step_00000002.vdm", "step_00000004.vdm"]
     run(of(8), IMAGES, tmp_path, pace=PACE)
@@ -225,7 +278,7 @@ def test_a_full_disk_is_told_and_what_was_saved_stays(undisturbed, tmp_path, mon
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"seed": 2}, "a run with seed 1, not 2: go on with its settings, or name another"),
+        ({"seed": 2}, "a run with seed 1, not 2: go on with its settings, or choose anot"),
         ({"ema": 0.5, "batch_size": 8}, "batch_size 16, not 8; ema 0.9, not 0.5"),
         ({"knobs": {"width": 8, "depth": 2}}, "knobs {'depth': 1, 'width': 8}, not {'width'"),
         ({"cooldown": True}, "cooldown False, not True"),
@@ -245,6 +298,52 @@ def test_the_end_of_a_cooldown_cannot_be_put_off(tmp_path):
         run(of(4, cooldown=True), IMAGES, tmp_path)
 
 
+def test_a_cooldown_is_named_as_the_reason_and_so_is_the_way_out(tmp_path):
+    settings = of(2, cooldown=True)
+    loop.save(settings, tmp_path, loop.start_state(settings))
+    for changes, told in (({"steps": 4}, True), ({"seed": 2}, False)):
+        with pytest.raises(ValueError, match="holds a run with") as error:
+            run(of(**{"steps": 2, "cooldown": True, **changes}), IMAGES, tmp_path)
+        assert ("the learning rate falls to 0 at the last" in str(error.value)) is told
+        assert ("--no-cooldown" in str(error.value)) is told
+
+
+def test_a_folder_that_another_run_uses_is_refused_until_that_one_ends(tmp_path):
+    before = []
+
+    def look(_average, folder, step):
+        if step == 1:
+            before.append(sorted(path.name for path in folder.iterdir()))
+            with pytest.raises(ValueError, match="choose another folder") as error:
+                run(of(8), IMAGES, folder, pace=PACE)
+            assert f"(process {os.getpid()} on {socket.gethostname()})" in str(error.value)
+            assert sorted(path.name for path in folder.iterdir()) == before[0]
+        return {}
+
+    run(of(2), IMAGES, tmp_path, pace=Pace(1, 1, 1), look=look)
+    assert before
+    run(of(4), IMAGES, tmp_path, pace=PACE)
+    assert (tmp_path / ".lock").read_bytes() == b""
+
+
+def test_a_file_system_without_locks_keeps_nobody_out(tmp_path, monkeypatch):
+    name = "fcntl.flock" if os.name == "posix" else "msvcrt.locking"
+
+    def unable(*_):
+        raise OSError(errno.ENOSYS, "Function not implemented")
+
+    monkeypatch.setattr(name, unable)
+    assert int(run(of(1), IMAGES, tmp_path, pace=PACE).step) == 1
+
+
+def test_a_run_of_a_version_with_other_noise_goes_on_with_a_warning(tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "NOISE", 1)
+        run(of(2), IMAGES, tmp_path, pace=PACE)
+    with pytest.warns(UserWarning, match="of a version that drew other noise"):
+        run(of(4), IMAGES, tmp_path, pace=PACE)
+
+
 def test_a_checkpoint_of_something_else_is_refused(tmp_path):
     checkpoint.save_in(tmp_path, 3, {"a": jnp.ones(3)}, {"mine": True})
     with pytest.raises(ValueError, match="holds a run with recipe None, not 'digits'"):
@@ -255,9 +354,9 @@ def test_a_checkpoint_of_something_else_is_refused(tmp_path):
         load(tmp_path.parent)
 
 
-@pytest.mark.parametrize("pace", [Pace(log=0), Pace(save=-1), Pace(look=0)])
+@pytest.mark.parametrize("pace", [Pace(log=0), Pace(save=-1), Pace(look=0), Pace(minutes=0)])
 def test_a_pace_below_one_is_refused(pace, tmp_path):
-    with pytest.raises(ValueError, match=r"a pace is .* at least 1 each, got Pace\(log="):
+    with pytest.raises(ValueError, match=r"a pace is .* at least 1 each, .* got Pace\(log="):
         run(of(4), IMAGES, tmp_path, pace=pace)
 
 
@@ -299,7 +398,7 @@ def test_an_update_that_is_not_finite_is_told_with_its_rows_and_the_state_before
     assert logged(tmp_path) == [3, 4]
     before = run(of(5), IMAGES, tmp_path / "before", pace=PACE)
     like = eqx.filter_eval_shape(loop.start_state, of(100))
-    same(checkpoint.load(file, like), before)
+    same(vdm.load(file, like), before)
     same(load(file)[0], before.average)
 
 
@@ -338,6 +437,91 @@ def test_an_update_is_the_mean_of_its_parts_of_augmented_images(tmp_path, monkey
         close(a, b, ulps=1024)
     nets = [getattr(s.vdm.denoiser, "net") for s in (start, state)]  # noqa: B009
     assert jnp.abs(nets[1].c - nets[0].c).min() > 1e-3  # the flags had a say everywhere
+
+
+DRAWS = (
+    *("bits", "uniform", "normal", "truncated_normal", "bernoulli", "categorical", "gumbel"),
+    *("randint", "permutation", "choice"),
+)
+
+
+def watch(monkeypatch) -> list[tuple]:
+    """Note the key of every draw from now on, be it in a compiled function or outside."""
+    seen, inside = [], []
+
+    def watched(draw):
+        def noting(key, *args, **kwargs):
+            if not inside:  # a draw that another one consists of has its key
+                typed = jnp.issubdtype(key.dtype, jax.dtypes.prng_key)
+                words = jax.random.key_data(key) if typed else key
+                jax.debug.callback(lambda a: seen.append(tuple(np.asarray(a).tolist())), words)
+            inside.append(draw)
+            try:
+                return draw(key, *args, **kwargs)
+            finally:
+                inside.pop()
+
+        return noting
+
+    for module in (jax.random, jax.nn.initializers.lecun_normal.__globals__["random"]):
+        for name in DRAWS:
+            monkeypatch.setattr(module, name, watched(getattr(module, name)))
+    return seen
+
+
+def dropping(*, key) -> vdm.VDM:
+    """A U-Net of digits with dropout, of a size that is compiled nowhere else."""
+    net = vdm.nn.UNet(1, width=12, depth=1, attention=False, dropout=0.5, key=key)
+    return vdm.VDM(
+        vdm.LearnedLinear(-8, 5), vdm.NetDenoiser(net), vdm.LevelDecoder(17), (8, 8, 1)
+    )
+
+
+def test_no_two_draws_of_a_run_have_the_same_key(tmp_path, monkeypatch):
+    """Of the first weights, and of two updates with turned images, dropout and two parts."""
+    monkeypatch.setitem(settings_module.MODELS, "digits", dropping)
+    seen = watch(monkeypatch)
+    settings = of(2, batch_size=6, accumulate=2, augment=True, knobs={})
+    loop.start_state(settings)
+    jax.effects_barrier()
+    weights = len(seen)
+    run(settings, IMAGES, tmp_path, pace=PACE)
+    jax.effects_barrier()
+    seen = seen[weights:]  # `run` draws the first weights again
+    # An image: 3 draws of its turn, 2 noises, dropout in 5 blocks. A part: its times.
+    assert weights > 10
+    assert len(seen) == weights + 2 * (6 * (3 + 2 + 5) + 2)
+    assert len(set(seen)) == len(seen)
+
+
+def test_a_seed_has_keys_for_its_uses_and_neighbours_have_others():
+    """And none of a seed's keys is what folding or splitting another seed's key gives."""
+    keys = [k for seed in range(5) for k in settings_module.keys_of(seed)]
+    keys += [jax.random.key(seed) for seed in range(5)]
+    assert len({jax.random.key_data(k).tobytes() for k in keys}) == 30
+
+
+def test_the_gradient_is_traced_once(monkeypatch):
+    """Once for each part of a batch: tracing the full network takes seconds."""
+    traced = []
+
+    def gradient(*args, key):
+        traced.append(args[1].shape)
+        return vdm.training_gradient(*args, key=key)
+
+    monkeypatch.setattr(loop, "training_gradient", gradient)
+    monkeypatch.setattr(devices, "compiler_options", lambda: None)  # for top level jits only
+    for parts in (1, 2):
+        settings = of(2, accumulate=parts)
+        like = eqx.filter_eval_shape(loop.start_state, settings)
+        where = devices.shardings(like, devices.mesh())
+        given = (
+            batches.Batch(jnp.asarray(IMAGES.train), jnp.zeros((parts, 16 // parts), int)),
+            np.int32(0),
+        )
+        eqx.filter_eval_shape(loop.update_function(settings, where), given, like)
+        assert traced == [(16 // parts, 8, 8, 1)] * parts
+        traced.clear()
 
 
 def test_the_state_is_used_up_and_the_average_is_no_other_name_of_the_weights(tmp_path):
@@ -406,6 +590,27 @@ def test_a_run_that_is_killed_20_times_ends_as_one_that_was_let_be(let_be):
     assert names(run) == names(expected)
     assert newest(run) == newest(expected)
     assert logged(run) == list(range(1, 241))
+
+
+@engine.long
+def test_a_run_whose_readers_are_gone_ends_as_one_that_was_let_be(let_be):
+    """As after `python -m vdmlite train … | head`, also for a second run in the folder."""
+    folder, expected = let_be
+    process = engine.train(folder, folder / "unread")
+    wait_for_updates(process, 2)
+    process.send_signal(signal.SIGSTOP)  # or it would be done before the second one starts
+    second = engine.train(folder, folder / "unread")
+    _, wrong = second.communicate(timeout=300)
+    assert second.returncode == 2
+    assert re.fullmatch(f"vdmlite: another run .process {process.pid} on .*\n", wrong)
+    assert process.stdout
+    assert process.stderr
+    process.stdout.close()
+    process.send_signal(signal.SIGCONT)
+    assert process.wait(timeout=300) == 0
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert newest(folder / "unread") == newest(expected)
 
 
 @engine.long

@@ -15,6 +15,8 @@ from vdmlite import VDM, LearnedLinear, LevelDecoder, NetDenoiser, evaluation
 from vdmlite.nn import MLP, Conv, ConvNet, UNet, fourier_features, sinusoids
 from vdmlite.nn.unet import Attention, GroupNorm, ResBlock
 
+pytestmark = pytest.mark.once
+
 KEY = jax.random.key(3)
 NETS = {  # the shape of z, the shape of the output, a network from one to the other
     "MLP": ((2, 3), (2, 3), lambda: MLP((2, 3), width=16, depth=2, key=KEY)),
@@ -163,12 +165,12 @@ def attention_by_hand(attention, h):
         for a in (attention.query, attention.key, attention.value)
     )
     weights = special.softmax(q @ k.T / np.sqrt(c), axis=1)
-    return h + conv_by_hand(attention.exit, (weights @ v).reshape(h.shape))
+    return h + conv_by_hand(attention.out, (weights @ v).reshape(h.shape))
 
 
 def block_by_hand(block, h, level):
     inner = conv_by_hand(block.conv_1, silu(norm_by_hand(block.norm_1, h)))
-    inner = inner + f64(block.told.weight) @ level
+    inner = inner + f64(block.projection.weight) @ level
     inner = conv_by_hand(block.conv_2, silu(norm_by_hand(block.norm_2, inner)))
     return inner + (h if block.skip is None else conv_by_hand(block.skip, h))
 
@@ -183,11 +185,11 @@ def unet_by_hand(net, z, gamma, flag):
     half = len(net.norm.scale) // 2
     angles = 1000 * (gamma + 13.3) / 18.3 * 10.0 ** (-4 * np.arange(half) / (half - 1))
     level = np.concatenate([np.sin(angles), np.cos(angles), [flag]])
-    for linear in net.tell:
+    for linear in net.embed:
         level = silu(f64(linear.weight) @ level + f64(linear.bias))
     phases = [2 * np.pi * 2.0**n * z[..., c] for c in range(z.shape[-1]) for n in net.exponents]
     waves = [wave(phase)[..., None] for wave in (np.sin, np.cos) for phase in phases]
-    h = conv_by_hand(net.entry, np.concatenate([z, *waves], -1))
+    h = conv_by_hand(net.conv_in, np.concatenate([z, *waves], -1))
     skips = [h]
     for stage in net.down:
         h = stage_by_hand(stage, h, level)
@@ -196,13 +198,13 @@ def unet_by_hand(net, z, gamma, flag):
         h = stage_by_hand(stage, h, level)
     for stage, skip in zip(net.up, skips[::-1], strict=True):
         h = stage_by_hand(stage, np.concatenate([h, skip], -1), level)
-    return conv_by_hand(net.exit, silu(norm_by_hand(net.norm, h))) + z
+    return conv_by_hand(net.conv_out, silu(norm_by_hand(net.norm, h))) + z
 
 
 @over(UNETS)
 def test_a_unet_is_its_definition(make):
     net, gamma, flag = awake(make), -3.7, 1.0
-    z = some(4, 6, net.exit.bias.size)
+    z = some(4, 6, net.conv_out.bias.size)
     expected = unet_by_hand(net, f64(z), gamma, flag)
     # Of its angles, the largest is 1000 (γ + 13.3)/18.3 = 525. JAX's attention takes its
     # softmax in single precision, whatever it is given.
@@ -232,7 +234,7 @@ def test_at_first_each_stage_of_a_unet_says_what_it_was_given(fresh):
         given = h[..., : stage.block.norm_1.scale.size]
         skip = stage.block.skip
         expected = given if skip is None else skip(given)
-        assert np.array_equal(stage(given, fresh.level(0.3, 1.0)), expected)
+        assert np.array_equal(stage(given, fresh.embedding(0.3, 1.0)), expected)
 
 
 def test_the_first_weights_of_a_unet_have_the_spread_of_the_published_ones(fresh):
@@ -245,9 +247,9 @@ def test_the_first_weights_of_a_unet_have_the_spread_of_the_published_ones(fresh
         name, values = jax.tree_util.keystr(path), f64(a)
         if name.endswith(".scale"):
             assert np.all(values == 1)
-        elif name.endswith("bias") or "told" in name or not values.any():
+        elif name.endswith("bias") or "projection" in name or not values.any():
             assert not values.any()
-            assert not name.endswith("weight") or "told" in name
+            assert not name.endswith("weight") or "projection" in name
         else:
             inputs = a.shape[-1] if a.ndim == 2 else np.prod(a.shape[:-1])
             error = np.sqrt(1.37 / a.size)
@@ -263,7 +265,7 @@ def test_the_first_weights_of_a_unet_have_the_spread_of_the_published_ones(fresh
 @pytest.mark.parametrize("name", ["without attention", "without features"])
 def test_a_unet_sees_all_it_is_given_once_awake(name):
     net = awake(UNETS[name])
-    z, gammas = some(4, 4, net.exit.bias.size), jnp.array([-12.0, -11.5, 3])
+    z, gammas = some(4, 4, net.conv_out.bias.size), jnp.array([-12.0, -11.5, 3])
     (base, near, far), slope = look(net, z, gammas)
     assert np.abs(far - base).max() > 1e-2  # not γ-blind
     assert np.abs(near - base).max() > 1e-2  # nor at the clean end
@@ -327,13 +329,13 @@ def test_a_unet_has_as_many_weights_as_the_published_one(width, depth, knobs):
     net = eqx.filter_eval_shape(UNet, 3, width=c, depth=depth, **knobs, key=KEY)
     attention = 4 * c**2 + 6 * c
     published = {
-        "entry": (15 * 9) * c + c,  # of z, and a sine and a cosine of two frequencies
-        "tell": (4 * c * (c + 1) + 4 * c) + (16 * c**2 + 4 * c),  # of γ, and the flag
+        "conv_in": (15 * 9) * c + c,  # of z, and a sine and a cosine of two frequencies
+        "embed": (4 * c * (c + 1) + 4 * c) + (16 * c**2 + 4 * c),  # of γ, and the flag
         "down": depth * (22 * c**2 + 6 * c + everywhere * attention),
         "middle": 2 * (22 * c**2 + 6 * c) + knobs.get("attention", True) * attention,
         "up": (depth + 1) * (33 * c**2 + 9 * c + everywhere * attention),
         "norm": 2 * c,
-        "exit": 27 * c + 3,
+        "conv_out": 27 * c + 3,
     }
     assert {name: count(getattr(net, name)) for name in published} == published
     assert count(net) == sum(published.values())
@@ -379,14 +381,14 @@ def test_dropout_is_at_work_where_there_is_a_key_and_nowhere_else():
 def test_dropout_keeps_the_mean_of_a_block_and_drops_the_share_it_says():
     """What comes after is linear, so the variance is p/(1 − p) Σ (kernel · input)²."""
     p = 0.3
-    block = awake(lambda: ResBlock(8, 8, groups=2, told=4, dropout=p, key=KEY))
+    block = awake(lambda: ResBlock(8, 8, groups=2, embedding_size=4, dropout=p, key=KEY))
     h, level = some(3, 3, 8), some(4)
     keys = jax.random.split(KEY, 4000)
     out = eqx.filter_jit(jax.vmap(lambda key: block(h, level, key=key)))(keys)
     mean = f64(block(h, level))
     agrees(out, mean)
     inner = conv_by_hand(block.conv_1, silu(norm_by_hand(block.norm_1, f64(h))))
-    inner = silu(norm_by_hand(block.norm_2, inner + f64(block.told.weight) @ f64(level)))
+    inner = silu(norm_by_hand(block.norm_2, inner + f64(block.projection.weight) @ f64(level)))
     squared = eqx.tree_at(
         lambda c: (c.kernel, c.bias), block.conv_2, (block.conv_2.kernel**2, 0.0)
     )
@@ -473,22 +475,20 @@ def test_scan_has_fewer_convolutions_to_compile_and_remat_more_to_run(monkeypatc
 
 def halves(**knobs) -> tuple[UNet, UNet]:
     """The same weights in two networks, of which the second multiplies in bfloat16."""
-    one, two = (
-        awake(lambda half=half: UNet(3, **knobs, half=half, key=KEY)) for half in (False, True)
-    )
+    one, two = (awake(lambda b=b: UNet(3, **knobs, bfloat16=b, key=KEY)) for b in (False, True))
     return one, two
 
 
 def test_half_precision_is_that_of_the_stages_alone():
     _, net = halves(**EVERYWHERE)
-    assert not net.entry.half
-    assert not net.exit.half
+    assert not net.conv_in.bfloat16
+    assert not net.conv_out.bfloat16
     for stage in (*net.down, *net.middle, *net.up):
         block, attention = stage.block, stage.attention
         convs = [block.conv_1, block.conv_2, *([] if block.skip is None else [block.skip])]
         if attention is not None:
-            convs += [attention.query, attention.key, attention.value, attention.exit]
-        assert all(conv.half for conv in convs)
+            convs += [attention.query, attention.key, attention.value, attention.out]
+        assert all(conv.bfloat16 for conv in convs)
 
 
 def test_half_precision_changes_little_and_the_types_of_nothing(plain):
@@ -525,7 +525,7 @@ def test_half_precision_sees_inside_a_grey_level():
 
 def model() -> VDM:
     """All knobs turned, as on a large machine."""
-    knobs = {"dropout": 0.1, "half": True, "remat": True, "scan": True}
+    knobs = {"dropout": 0.1, "bfloat16": True, "remat": True, "scan": True}
     net = UNet(3, width=8, depth=2, attend_everywhere=True, **knobs, key=KEY)
     return VDM(LearnedLinear(), NetDenoiser(net), LevelDecoder(256), (8, 8, 3))
 
@@ -538,17 +538,17 @@ def call_net(model, data, key):
 def call_step(model, data, key):
     optimiser = optax.adamw(2e-4)
     state = vdm.init(model, optimiser)
-    return vdm.train_step(optimiser, state, data, jnp.ones(2), key=key)
+    return vdm.train_step(state, optimiser, data, jnp.ones(2), key=key)
 
 
 def call_sampler(model, data, key):
     del data
-    return vdm.sample(model, 3, key=key)
+    return vdm.sample(model, steps=3, key=key)
 
 
 def call_evaluation(model, data, key):
-    times = jnp.linspace(0, 1, len(data))
-    return evaluation._draws(model, data, times, jnp.arange(len(data)), None, key)
+    points = evaluation._points(model.schedule, jnp.linspace(0, 1, len(data)), None)
+    return evaluation._draws(model, data, None, points, jnp.arange(len(data)), key)
 
 
 @pytest.mark.parametrize("platform", ["cuda", "tpu"])

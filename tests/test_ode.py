@@ -84,8 +84,8 @@ def order(step, steps=(16, 32, 64, 128)) -> float:
 
 
 def test_ddim_is_of_first_order_and_heun_of_second():
-    assert abs(order(vdm.ddim_step) - 1) < 0.15
-    assert abs(order(ode.heun_step) - 2) < 0.25
+    assert abs(order(vdm.DDIM()) - 1) < 0.15
+    assert abs(order(ode.Heun()) - 2) < 0.25
 
 
 def test_the_density_of_a_gaussian_is_exact():

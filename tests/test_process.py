@@ -126,3 +126,13 @@ def test_wrong_order_raises_with_both_values(step):
     with pytest.raises(ValueError, match=r"gamma_s = 2\.5 > gamma_t = -1\.25"):
         step(X, 2.5, -1.25)
     jax.eval_shape(step, X, 2.5, -1.25)  # values that can't be seen are not judged
+
+
+@pytest.mark.parametrize("gap", [1e-4, 1e-2, 1.0, 18.3])
+@pytest.mark.parametrize("gamma", [-13.3, 0.0, 5.0, 12.0])
+def test_the_width_of_a_transition_keeps_its_digits(gamma, gap):
+    gamma_s, gamma_t = (jnp.asarray(g, jnp.result_type(float)) for g in (gamma - gap, gamma))
+    exact_gap = float(gamma_t) - float(gamma_s)  # as the inputs' own rounding has it
+    expected = np.sqrt(-np.expm1(-exact_gap) / (1 + np.exp(-float(gamma_t))))
+    got = transition(jnp.ones(1), gamma_s, gamma_t).std
+    np.testing.assert_allclose(got, expected, rtol=16 * EPS)

@@ -1,18 +1,28 @@
 """run.py, and the files that say what to install: they agree."""
 
+import contextlib
 import importlib.util
+import json
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
 from pathlib import Path
 
 import pytest
 import yaml
 
+from vdmlite.course import build
+
 pytestmark = pytest.mark.course
 
 ROOT = Path(__file__).parents[1]
+EXTRAS = ("plot", "data", "ode", "codec", "lessons", "dev")
 
 
 @pytest.fixture(scope="module")
@@ -48,14 +58,35 @@ def wanted(*extras: str) -> dict[str, str]:
 
 
 def test_conda_has_the_same_bounds():
-    """environment.yml and pyproject.toml agree (conda's matplotlib-base is without Qt)."""
+    """environment.yml and pyproject.toml agree (conda's matplotlib-base is without Qt).
+
+    What pip has to bring there is in the form of a requirements file, where a line is one
+    requirement, with no options but `--editable`.
+    """
     conda = yaml.safe_load((ROOT / "environment.yml").read_text("utf-8"))
     names = dict(split(d) for d in conda["dependencies"] if isinstance(d, str))
     assert names.pop("python").startswith(project()["requires-python"])
     names.pop("pip")
     names["matplotlib"] = names.pop("matplotlib-base")
-    assert names == wanted("data", "ode", "lessons", "dev")
+    (by_pip,) = [d["pip"] for d in conda["dependencies"] if isinstance(d, dict)]
+    assert by_pip.pop() == "--editable ."
+    names |= dict(map(split, by_pip))
+    assert names == wanted(*EXTRAS)
     assert conda["channels"] == ["conda-forge", "nodefaults"]
+
+
+def test_lessons_and_developers_have_every_extra():
+    extras = project()["optional-dependencies"]
+    assert set(extras) == set(EXTRAS)
+    words = " ".join(re.findall(r"vdmlite\[(.+?)\]", " ".join(extras["lessons"])))
+    assert set(re.findall(r"\w+", words)) == {"plot", "data", "ode", "codec"}
+    assert "vdmlite[lessons]" in extras["dev"]
+
+
+def test_notebooks_install_what_lessons_import():
+    """On Colab, which has Jupyter itself; its JAX meets our bounds, and so stays."""
+    (asked,) = re.findall(r"vdmlite\[(.+?)\] @ git", build.SETUP)
+    assert asked.split(",") == ["codec", "data", "ode", "plot"]
 
 
 def pins(name: str) -> list[tuple[str, str]]:
@@ -69,7 +100,7 @@ def numbers(version: str) -> tuple[int, ...]:
 
 @pytest.mark.parametrize("name", ["constraints.txt", "constraints-colab.txt"])
 def test_pins_meet_the_bounds(name):
-    bounds = wanted("data", "lessons", "codec", "dev")
+    bounds = wanted(*EXTRAS)
     pinned = pins(name)
     if name == "constraints.txt":
         assert set(bounds) <= {package for package, _ in pinned}
@@ -82,7 +113,7 @@ def test_pins_meet_the_bounds(name):
 
 
 def test_bounds_have_no_ceiling():
-    bounds = wanted("data", "lessons", "codec", "dev")
+    bounds = wanted(*EXTRAS)
     for package, bound in bounds.items():
         assert "<" not in bound, package
         assert "~" not in bound, package
@@ -127,18 +158,124 @@ def test_an_unknown_lesson_is_named(run):
     assert "no lesson 77" in done.stdout
 
 
-@pytest.mark.parametrize("words", [["fly"], ["test", "03"], ["--speed", "9"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["fly"],
+        ["test", "03"],
+        ["--speed", "9"],
+        ["tour", "--", "--port=9"],
+        ["lab", "--port=9"],
+        ["lab", "03", "--allow-root"],
+    ],
+)
 def test_a_bad_command_line_is_explained(words):
     command = [sys.executable, "run.py", *words]
     done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 2
     assert words[-1] in done.stderr
     assert "usage" in done.stderr
+    if words[0] == "lab":
+        assert "options for Jupyter follow two dashes" in done.stderr
 
 
-def test_help_names_every_job():
-    command = [sys.executable, "run.py", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, check=True)
+def test_options_for_jupyter_follow_two_dashes(run):
+    assert run.split(["lab", "03"]) == (["lab", "03"], [])
+    assert run.split(["lab", "--", "-y", "--", "x"]) == (["lab"], ["-y", "--", "x"])
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no root")
+def test_root_is_told_what_to_do(run, monkeypatch, capfd):
+    """Jupyter refuses root, and `lab` says how to go on; anyone else just sees the error."""
+    for user, options, told in ((0, [], True), (0, ["--allow-root"], False), (1, [], False)):
+        monkeypatch.setattr("os.geteuid", lambda user=user: user)
+        monkeypatch.setattr(run, "attend", lambda command: 1)
+        assert run.lab(sys.executable, [], options) == 1
+        assert ("lab -- --allow-root" in capfd.readouterr().out) == told
+
+
+@pytest.fixture
+def lab(tmp_path):
+    """A lab as `run.py` starts it, in a group of processes of its own, and how to ask it."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    code = "import run, sys; sys.exit(run.lab(sys.executable, ['03'], sys.argv[1:]))"
+    options = ["--no-browser", "--allow-root", "-y", "--ServerApp.ip=127.0.0.1"]
+    options += [f"--ServerApp.port={port}", "--ServerApp.port_retries=0"]
+    options += ["--IdentityProvider.token=secret"]
+    own = {f"JUPYTER_{k}_DIR": str(tmp_path) for k in ("CONFIG", "DATA", "RUNTIME")}
+    log = tmp_path / "log"
+
+    def ask(path: str) -> str:
+        query = f"http://127.0.0.1:{port}/{path}?token=secret"
+        with urllib.request.urlopen(query, timeout=20) as answer:
+            return answer.geturl() if path == "" else answer.read().decode()
+
+    with log.open("w") as file:
+        command = [sys.executable, "-c", code, *options]
+        env = {**os.environ, **own}
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=env, stdout=file, stderr=file, start_new_session=True
+        )
+    try:
+        for _ in range(120):
+            try:
+                ask("api")
+                break
+            except OSError:
+                assert process.poll() is None, log.read_text("utf-8")
+                time.sleep(0.5)
+        yield process, ask, log
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait(10)
+
+
+@pytest.mark.long
+@pytest.mark.timeout(180)
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such signals")
+@pytest.mark.parametrize("ending", ["ctrl-C", "SIGTERM"])
+def test_the_lab_shows_the_course_and_ends_without_noise(lab, ending):
+    process, ask, log = lab
+
+    def names(folder: str, kind: str) -> set[str]:
+        content = json.loads(ask(f"api/contents/{folder}"))["content"]
+        return {entry["name"] for entry in content if entry["type"] == kind}
+
+    assert ask("").split("?")[0].endswith("/lab/tree/lessons/03_discrete_bound.ipynb")
+    assert {"lessons", "exercises", "solutions", "vdmlite"} <= names("", "directory")
+    for folder in ("lessons", "exercises", "solutions"):
+        committed = {path.name for path in (ROOT / folder).glob("*.ipynb")}
+        assert names(folder, "notebook") == committed
+        assert not any(re.match(r"\d\d_", name) for name in names(folder, "file"))
+    # The package is there to be read, as text.
+    assert {"process.py", "bound.py"} <= names("vdmlite", "file")
+    assert "__pycache__" not in names("vdmlite", "directory")
+
+    if ending == "ctrl-C":
+        os.killpg(process.pid, signal.SIGINT)
+    else:
+        process.terminate()
+    assert process.wait(60) == 0, log.read_text("utf-8")
+    assert "Traceback" not in log.read_text("utf-8")
+    with pytest.raises(ProcessLookupError):
+        os.killpg(process.pid, 0)
+
+
+@pytest.mark.parametrize("alphabet", ["utf-8", "ascii"])
+def test_help_names_every_job(alphabet):
+    """Also where a pipe would have another alphabet, as on Windows."""
+    command, env = [sys.executable, "run.py", "--help"], {"PYTHONIOENCODING": alphabet}
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        cwd=ROOT,
+        check=True,
+        env={**os.environ, **env},
+        encoding="utf-8",
+    )
     for job in ("tour", "lab", "lessons", "test", "build", "benchmark"):
         assert job in done.stdout
 

@@ -1,7 +1,5 @@
 """Sampling: steps with known moments, walks over any grid, draws by the batch."""
 
-import functools
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -11,34 +9,35 @@ from oracles import EPS, agrees, close, gaussian, mixture, off_by, oracle_model,
 
 import vdmlite as vdm
 from vdmlite import (
+    DDIM,
     VDM,
+    Ancestral,
     FixedLinear,
     GaussianDecoder,
     LevelDecoder,
     MixtureDenoiser,
     PiecewiseLinear,
-    ancestral_step,
-    ddim_step,
     draw,
     sample,
     walk,
 )
+from vdmlite.neighbours.guidance import ClassifierFree
 from vdmlite.neighbours.langevin import Corrected
-from vdmlite.neighbours.ode import heun_step
+from vdmlite.neighbours.ode import Heun
 
 STEPS = {
-    "ancestral": ancestral_step,
-    "DDIM": ddim_step,
-    "DDIM half way": functools.partial(ddim_step, eta=0.5),
-    "Heun": heun_step,
-    "corrected": Corrected(ancestral_step, moves=2),
+    "ancestral": Ancestral(),
+    "DDIM": DDIM(),
+    "DDIM half way": DDIM(0.5),
+    "Heun": Heun(),
+    "corrected": Corrected(Ancestral(), moves=2),
 }
 
 
 def test_samples_of_an_exact_mixture_have_its_moments(key):
     data, n = mixture(), 4000
     model = VDM(FixedLinear(-9.0, 6.0), MixtureDenoiser(data), GaussianDecoder(), (2,))
-    many = eqx.filter_jit(lambda m, ks: jax.vmap(lambda k: sample(m, 500, key=k))(ks))
+    many = eqx.filter_jit(lambda m, ks: jax.vmap(lambda k: sample(m, steps=500, key=k))(ks))
     x = np.asarray(many(model, jax.random.split(key, n)))
     weights, means, stds = (np.asarray(a) for a in (data.weights, data.means, data.stds))
     agrees(x, weights @ means)
@@ -57,7 +56,7 @@ def test_the_last_step_is_the_decoders_mode(key):
     data = jnp.array([[0, 3], [2, 1]])
     decoder = LevelDecoder(4)
     model = VDM(FixedLinear(), off_by(decoder.embed(data), 0.0), decoder, (2, 2))
-    drawn = sample(model, 3, key=key)
+    drawn = sample(model, steps=3, key=key)
     assert np.array_equal(drawn, data)
     assert jnp.issubdtype(drawn.dtype, jnp.integer)
 
@@ -65,7 +64,7 @@ def test_the_last_step_is_the_decoders_mode(key):
 def test_one_step_is_one_step(key):
     """With T = 1 the sample is the decoder's mode of one draw from p(z_0 | z_1)."""
     model = oracle_model(schedule=FixedLinear(-3.0, 3.0), shape=(4000,))
-    x = np.asarray(sample(model, 1, key=key))
+    x = np.asarray(sample(model, steps=1, key=key))
     gain, c = vdm.posterior(jnp.ones(1), jnp.zeros(1), -3.0, 3.0).mean[0], -np.expm1(-6.0)
     a_s, a_t = (float(vdm.alpha(g)) for g in (-3.0, 3.0))
     guess = a_t * 0.25 / (a_t**2 * 0.25 + 1 - a_t**2)
@@ -76,15 +75,15 @@ def test_one_step_is_one_step(key):
 
 def test_samples_are_those_of_their_key():
     model = oracle_model(shape=(3,))
-    one, again, other = (sample(model, 4, key=jax.random.key(k)) for k in (0, 0, 1))
+    one, again, other = (sample(model, steps=4, key=jax.random.key(k)) for k in (0, 0, 1))
     assert np.array_equal(one, again)
     assert not np.array_equal(one, other)
 
 
 @pytest.mark.parametrize("steps", [0, -5])
 def test_no_steps_raise(steps, key):
-    with pytest.raises(ValueError, match=f"at least 1 step, got {steps}"):
-        sample(oracle_model(), steps, key=key)
+    with pytest.raises(ValueError, match=f"at least 1, got {steps}"):
+        sample(oracle_model(), steps=steps, key=key)
 
 
 @over(STEPS, "step")
@@ -92,7 +91,7 @@ def test_every_step_brings_a_gaussian_to_its_variance(step, key):
     """In many small steps; a hundred thousand coordinates are one example."""
     n = 100_000
     model = oracle_model(schedule=FixedLinear(-6.0, 6.0), shape=(n,))
-    x = sample(model, 200, step, key=key)
+    x = sample(model, steps=200, step=step, key=key)
     agrees(x, 0.0)
     z_0_variance = 0.25 * vdm.alpha2(-6.0) + vdm.sigma2(-6.0)
     assert abs(float(jnp.var(x) * vdm.alpha2(-6.0) / z_0_variance) - 1) < 0.05
@@ -103,7 +102,7 @@ def test_the_variance_after_ancestral_steps_is_off_in_first_order(key):
     n, steps = 400_000, np.array([16, 32, 64, 128])
     model = oracle_model(schedule=FixedLinear(-6.0, 6.0), shape=(n,))
     truth = 0.25 + np.exp(-6.0)
-    off = [1 - float(jnp.var(sample(model, int(k), key=key))) / truth for k in steps]
+    off = [1 - float(jnp.var(sample(model, steps=int(k), key=key))) / truth for k in steps]
     order = -np.polyfit(np.log(steps), np.log(off), 1)[0]
     assert abs(order - 1) < 0.15
 
@@ -113,10 +112,10 @@ def test_ddim_is_of_first_order_on_a_gaussian_and_heun_of_second(key):
     denoiser = vdm.GaussianDenoiser(gaussian(shape=(3,)))
     z, steps = jnp.array([1.0, -0.4, 2.0]), np.array([16, 32, 64, 128])
     v = [0.25 * vdm.alpha2(g) + vdm.sigma2(g) for g in (6.0, -6.0)]
-    for step, expected in ((ddim_step, 1), (heun_step, 2)):
+    for step, expected in ((DDIM(), 1), (Heun(), 2)):
         off = []
         for k in steps:
-            last = walk(denoiser, z, jnp.linspace(6.0, -6.0, k + 1), step, key=key)[-1]
+            last = walk(denoiser, z, jnp.linspace(6.0, -6.0, k + 1), step=step, key=key)[-1]
             off.append(float(jnp.linalg.norm(last - jnp.sqrt(v[1] / v[0]) * z)))
         assert abs(-np.polyfit(np.log(steps), np.log(off), 1)[0] - expected) < 0.2
 
@@ -124,18 +123,33 @@ def test_ddim_is_of_first_order_on_a_gaussian_and_heun_of_second(key):
 @pytest.mark.parametrize(("gamma_s", "gamma_t"), [(-3.0, 2.0), (1.0, 1.1), (-13.3, 5.0)])
 def test_ddim_with_all_its_noise_is_ancestral(gamma_s, gamma_t, key):
     denoiser, z = MixtureDenoiser(mixture()), jnp.array([0.7, -1.2])
-    one = ancestral_step(denoiser, z, gamma_s, gamma_t, key=key)
-    other = ddim_step(denoiser, z, gamma_s, gamma_t, eta=jnp.ones(()), key=key)
+    one = Ancestral()(denoiser, z, gamma_s, gamma_t, key=key)
+    other = DDIM(1.0)(denoiser, z, gamma_s, gamma_t, key=key)
     np.testing.assert_allclose(one, other, rtol=0, atol=1e3 * EPS)
+
+
+@pytest.mark.parametrize("gap", [1.0, 16.0, 18.3, 40.0])
+@pytest.mark.parametrize("eta", [0.5, 0.999, 1.0])
+def test_ddim_keeps_its_digits_over_large_steps(eta, gap, key):
+    """What is left of ε̂ is √(σ_s² − ν²), a difference that float32 can't take at large gaps."""
+    gamma_s, gamma_t = 5.0 - gap, 5.0
+    still, one = vdm.EmpiricalDenoiser(jnp.zeros((1, 1))), jnp.ones(1)
+    noise = np.asarray(jax.random.normal(key, (1,)), np.float64)
+    got = DDIM(eta)(still, one, gamma_s, gamma_t, key=key)
+    sigma_s, sigma_t = (np.sqrt(1 / (1 + np.exp(-g))) for g in (gamma_s, gamma_t))
+    kept = sigma_s * np.sqrt((1 - eta**2) + eta**2 * np.exp(-gap))
+    fresh = eta * sigma_s * np.sqrt(-np.expm1(-gap))
+    expected = kept / sigma_t + fresh * noise  # x̂ = 0, ε̂ = z/σ_t
+    np.testing.assert_allclose(got, expected, rtol=64 * EPS)
 
 
 def test_ddim_without_noise_keeps_its_guess(key):
     """z_s = α_s x̂ + σ_s ε̂: the same x̂ and ε̂ that made z_t, at another level."""
     denoiser, z = MixtureDenoiser(mixture()), jnp.array([0.7, -1.2])
     guess = denoiser(z, 2.0)
-    got = ddim_step(denoiser, z, -1.0, 2.0, key=key)
+    got = DDIM()(denoiser, z, -1.0, 2.0, key=key)
     close(got, vdm.alpha(-1.0) * guess.x + vdm.sigma(-1.0) * guess.eps, scale=4)
-    assert np.array_equal(got, ddim_step(denoiser, z, -1.0, 2.0, key=jax.random.key(9)))
+    assert np.array_equal(got, DDIM()(denoiser, z, -1.0, 2.0, key=jax.random.key(9)))
 
 
 def test_a_walk_is_its_steps_one_by_one(key):
@@ -145,7 +159,7 @@ def test_a_walk_is_its_steps_one_by_one(key):
     assert way.shape == (4, 2)
     assert np.array_equal(way[0], z)
     for i, step_key in enumerate(jax.random.split(key, 3)):
-        z = ancestral_step(denoiser, z, gammas[i + 1], gammas[i], key=step_key)
+        z = Ancestral()(denoiser, z, gammas[i + 1], gammas[i], key=step_key)
         close(way[i + 1], z, ulps=256)
 
 
@@ -162,7 +176,7 @@ def test_memory_grows_with_the_steps_only_where_all_latents_are_asked_for(key):
         return sizes.temp_size_in_bytes + sizes.output_size_in_bytes
 
     def one(steps: int, key):
-        return sample(model, steps, key=key)
+        return sample(model, steps=steps, key=key)
 
     assert memory(one, 400) < 2 * memory(one, 10)
     assert memory(latents, 400) > 10 * memory(one, 400)
@@ -172,10 +186,10 @@ def test_any_grid_is_a_schedule():
     """Even steps of a schedule and its values as a grid are the same walk."""
     model = oracle_model(schedule=FixedLinear(-4.0, 4.0), shape=(5,))
     grid = PiecewiseLinear(np.linspace(-4.0, 4.0, 7))
-    one, other = (sample(m, 6, key=jax.random.key(3)) for m in (model, model.under(grid)))
+    one, other = (sample(m, steps=6, key=jax.random.key(3)) for m in (model, model.under(grid)))
     np.testing.assert_allclose(one, other, rtol=0, atol=1e3 * EPS)
     uneven = model.under(PiecewiseLinear([-4.0, -3.9, -3.0, 0.0, 2.0, 3.5, 4.0]))
-    assert np.abs(sample(uneven, 6, key=jax.random.key(3)) - one).max() > 1e-3
+    assert np.abs(sample(uneven, steps=6, key=jax.random.key(3)) - one).max() > 1e-3
 
 
 @over(STEPS, "step")
@@ -196,12 +210,54 @@ def test_draws_have_the_moments_of_the_data(key):
     agrees(x**2, weights @ (means**2 + stds[:, None] ** 2) + np.exp(-9))
 
 
+def counting(traced: list) -> vdm.NetDenoiser:
+    """A denoiser that notes each time it is traced."""
+
+    def net(z, gamma, *, key=None):
+        del gamma, key
+        traced.append(z.shape)
+        return 0.5 * z
+
+    return vdm.NetDenoiser(net)
+
+
+def test_other_numbers_of_a_step_compile_nothing_anew(key):
+    """η, a corrector's size, the scale of guidance, the values of a grid, the schedule."""
+    traced: list = []
+    net = counting(traced)
+    model = VDM(FixedLinear(-4.0, 4.0), net, GaussianDecoder(), (2,))
+    uneven = [-4.0, -1.0, 0.5, 4.0]
+
+    def count(run, values) -> int:
+        run(values[0])
+        before = len(traced)
+        for value in values[1:]:
+            run(value)
+        return len(traced) - before
+
+    def drawn(step):
+        return draw(model, 2, steps=3, step=step, key=key)
+
+    def sampled(schedule):
+        return sample(model.under(schedule), steps=3, key=key)
+
+    def walked(scale):
+        guided = ClassifierFree(net, net, scale)
+        return walk(guided, jnp.ones(2), jnp.array([2.0, 1.0]), key=key)
+
+    assert count(drawn, [DDIM(0.0), DDIM(0.3), DDIM(np.float64(1.0)), DDIM()]) == 0
+    assert count(drawn, [Corrected(DDIM(0.1), 2, size) for size in (0.1, 0.2)]) == 0
+    assert count(sampled, [FixedLinear(-4.0, 4.0), PiecewiseLinear(uneven)]) == 0
+    assert count(walked, [1.0, 2, jnp.asarray(3.0)]) == 0
+    assert traced
+
+
 def test_a_step_is_compiled_once_whatever_their_number(key):
     traced = []
 
     def step(denoiser, z_t, gamma_s, gamma_t, *, key):
         traced.append(z_t.shape)
-        return ancestral_step(denoiser, z_t, gamma_s, gamma_t, key=key)
+        return Ancestral()(denoiser, z_t, gamma_s, gamma_t, key=key)
 
     model = oracle_model(shape=(3,))
     for steps in (2, 5, 9):
@@ -209,9 +265,9 @@ def test_a_step_is_compiled_once_whatever_their_number(key):
     assert len(traced) == 1
 
 
-@pytest.mark.parametrize("wrong", [{"count": 0}, {"steps": 0}, {"batch_size": -1}])
+@pytest.mark.parametrize("wrong", [{"examples": 0}, {"steps": 0}, {"batch_size": -1}])
 def test_nothing_to_draw_raises(wrong, key):
-    knobs = {"count": 2, "steps": 2, "batch_size": 2} | wrong
+    knobs = {"examples": 2, "steps": 2, "batch_size": 2} | wrong
     name, value = next(iter(wrong.items()))
-    with pytest.raises(ValueError, match=f"{name}={value}"):
-        draw(oracle_model(), knobs.pop("count"), **knobs, key=key)
+    with pytest.raises(ValueError, match=f"{name} must be at least 1, got {value}"):
+        draw(oracle_model(), knobs.pop("examples"), **knobs, key=key)

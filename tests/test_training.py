@@ -45,7 +45,7 @@ def batches(n=32):
 
 def run(state, steps, start=0):
     some = itertools.islice(batches(), start, start + steps)
-    return list(vdm.train(ADAM, state, some, key=KEY))[-1]
+    return list(vdm.train(state, ADAM, some, key=KEY))[-1]
 
 
 def arrays(tree):
@@ -55,7 +55,7 @@ def arrays(tree):
 @quick
 def test_one_step_is_the_optimisers(key):
     state, batch = vdm.init(small(), ADAM), next(batches())
-    new, terms = vdm.train_step(ADAM, state, batch, key=key)
+    new, terms = vdm.train_step(state, ADAM, batch, key=key)
     assert new.step == 1
     step_key = jax.random.fold_in(key, 0)
 
@@ -83,7 +83,7 @@ def test_the_loss_falls():
     losses = [
         float(terms.loss)
         for _, terms in vdm.train(
-            ADAM, vdm.init(small(), ADAM), itertools.islice(batches(), 300), key=KEY
+            vdm.init(small(), ADAM), ADAM, itertools.islice(batches(), 300), key=KEY
         )
     ]
     early, late = np.array(losses[:50]), np.array(losses[-50:])
@@ -115,8 +115,8 @@ def test_the_same_key_repeats_and_a_resumed_run_is_uninterrupted():
     for a, b, c in zip(*map(arrays, (whole, again, resumed)), strict=True):
         assert np.array_equal(a, b)
         assert np.array_equal(a, c)
-    other, _ = next(vdm.train(ADAM, half, batches(), key=jax.random.key(8)))
-    same, _ = next(vdm.train(ADAM, half, batches(), key=KEY))
+    other, _ = next(vdm.train(half, ADAM, batches(), key=jax.random.key(8)))
+    same, _ = next(vdm.train(half, ADAM, batches(), key=KEY))
     assert not eqx.tree_equal(other.vdm, same.vdm)
 
 
@@ -128,7 +128,7 @@ class Counted(vdm.AbstractDenoiser):
     mask: jax.Array
     temperature: float
 
-    def __call__(self, z, gamma, *, key=None):
+    def guess(self, z, gamma, *, key=None):
         del key
         TRACES.append(gamma)
         return vdm.from_eps(
@@ -185,7 +185,7 @@ def test_a_step_is_compiled_once(make):
     ],
 )
 def test_a_bad_batch_raises(batch, message):
-    run_of_one = vdm.train(ADAM, vdm.init(small(), ADAM), [batch], key=KEY)
+    run_of_one = vdm.train(vdm.init(small(), ADAM), ADAM, [batch], key=KEY)
     with pytest.raises(ValueError, match=message):
         next(run_of_one)
 
@@ -216,7 +216,9 @@ def mean_bound_gradient(model, data, steps, key):
     """The plain gradient of the mean bound in bits per dimension."""
 
     def bound(model):
-        return vdm.batch_vlb(model, data, steps=steps, key=key).loss.mean() / (3 * np.log(2))
+        return vdm.batch_vlb(model, data, timesteps=steps, key=key).loss.mean() / (
+            3 * np.log(2)
+        )
 
     return eqx.filter_grad(bound)(model)
 
@@ -269,9 +271,9 @@ def test_a_schedule_without_inner_weights_has_the_bounds_own_gradient(make, key)
 @quick
 def test_with_steps_all_weights_descend_the_discrete_bound(key):
     model, data = of_levels(bent()), jnp.asarray(LEVELS)
-    terms, got = eqx.filter_jit(vdm.training_gradient)(model, data, steps=3, key=key)
+    terms, got = eqx.filter_jit(vdm.training_gradient)(model, data, timesteps=3, key=key)
     same_gradient(got, mean_bound_gradient(model, data, 3, key))
-    expected = vdm.batch_vlb(model, data, steps=3, key=key).diffusion
+    expected = vdm.batch_vlb(model, data, timesteps=3, key=key).diffusion
     np.testing.assert_allclose(terms.diffusion, expected, rtol=1024 * EPS)
 
 
@@ -299,14 +301,14 @@ def told(schedule) -> VDM:
 def test_with_conditions_the_gradient_is_the_mean_of_the_examples_own(steps, key):
     model, data = told(LearnedLinear(-5.0, 4.0)), jnp.asarray(LEVELS)
     gradient = eqx.filter_jit(vdm.training_gradient)
-    terms, got = gradient(model, data, CONDITIONS, steps=steps, key=key)
+    terms, got = gradient(model, data, CONDITIONS, timesteps=steps, key=key)
     time_key, noise_key = jax.random.split(key)
     times, keys = vdm.spread_times(6, key=time_key), jax.random.split(noise_key, 6)
 
     @eqx.filter_jit
     @eqx.filter_value_and_grad
     def one(model, x, condition, t, key):
-        return vdm.vlb(model.given(condition), x, t, steps=steps, key=key).loss
+        return vdm.vlb(model.given(condition), x, t, timesteps=steps, key=key).loss
 
     each = [
         one(model, *example)
@@ -315,7 +317,7 @@ def test_with_conditions_the_gradient_is_the_mean_of_the_examples_own(steps, key
     np.testing.assert_allclose(terms.loss, [loss for loss, _ in each], rtol=1024 * EPS)
     bits = 6 * 3 * np.log(2)  # the mean, in bits per dimension
     same_gradient(got, jax.tree.map(lambda *g: sum(g) / bits, *[g for _, g in each]))
-    unlike, _ = gradient(model, data, CONDITIONS[::-1], steps=steps, key=key)
+    unlike, _ = gradient(model, data, CONDITIONS[::-1], timesteps=steps, key=key)
     assert np.abs(unlike.diffusion / terms.diffusion - 1).max() > 1e-3
 
 
@@ -323,7 +325,7 @@ def test_with_conditions_the_gradient_is_the_mean_of_the_examples_own(steps, key
 def test_a_step_hands_the_conditions_on(key):
     model = told(FixedLinear(-5.0, 4.0))
     state, optimiser = vdm.init(model, optax.sgd(1.0)), optax.sgd(1.0)
-    new, terms = vdm.train_step(optimiser, state, LEVELS, CONDITIONS, key=key)
+    new, terms = vdm.train_step(state, optimiser, LEVELS, CONDITIONS, key=key)
     step_key = jax.random.fold_in(key, 0)
     gradient = eqx.filter_jit(vdm.training_gradient)
     expected, grads = gradient(model, jnp.asarray(LEVELS), CONDITIONS, key=step_key)
@@ -343,7 +345,7 @@ def test_a_gradient_is_applied_and_the_average_keeps_its_share(step, decay, kept
     optimiser = optax.sgd(0.5)
     state = eqx.tree_at(lambda s: s.step, vdm.init(model, optimiser), jnp.asarray(step))
     grads = jax.tree.map(jnp.ones_like, eqx.filter(model, eqx.is_inexact_array))
-    new = vdm.apply_gradient(optimiser, state, grads, decay=decay)
+    new = vdm.apply_gradient(state, optimiser, grads, decay=decay)
     assert new.step == step + 1
     for old, moved, average in zip(*map(arrays, (model, new.vdm, new.average)), strict=True):
         close(moved, old - 0.5, scale=10)
@@ -379,8 +381,26 @@ def test_descending_finds_the_schedule_of_least_variance():
     assert variance(state.vdm.schedule) > 5 * least
     for _ in range(steps):
         x = (0.5 * rng.normal(size=(256, d))).astype(jnp.result_type(float))
-        state, _ = vdm.train_step(optimiser, state, x, key=KEY)
+        state, _ = vdm.train_step(state, optimiser, x, key=KEY)
     assert 0.999 * least < variance(state.vdm.schedule) < 1.1 * least
     assert eqx.tree_equal(state.vdm.schedule(0.0), model.schedule(0.0))
     assert eqx.tree_equal(state.vdm.schedule(1.0), model.schedule(1.0))
     assert eqx.tree_equal(state.vdm.denoiser, model.denoiser)
+
+
+def test_another_optimiser_does_not_compile_the_gradient_anew():
+    traced = []
+
+    def net(z, gamma, *, key=None):
+        del gamma, key
+        traced.append(z.shape)
+        return 0.5 * z
+
+    model = VDM(FixedLinear(-4.0, 4.0), vdm.NetDenoiser(net), vdm.GaussianDecoder(), (2,))
+    counts = []
+    for optimiser in (optax.sgd(0.1), optax.sgd(0.2), optax.adam(0.1)):
+        state = vdm.init(model, optimiser)
+        for decay in (0.9, 0.99):
+            state, _ = vdm.train_step(state, optimiser, jnp.ones((4, 2)), decay=decay, key=KEY)
+        counts.append(len(traced))
+    assert counts[0] == counts[1] == counts[2]

@@ -10,6 +10,8 @@ from PIL import Image, ImageSequence
 
 from vdmlite import data, viz
 
+pytestmark = pytest.mark.once
+
 
 @pytest.fixture(autouse=True)
 def _close():
@@ -55,13 +57,13 @@ def test_points_are_where_they_are():
     assert axes.get_xlim() == (-3, 3)
 
 
-def test_a_gif_has_its_frames_and_dwells_on_the_last():
+def test_a_film_has_its_frames_and_dwells_on_the_last():
     frames = []
     for shade in (0, 120, 255):
         buffer = io.BytesIO()
         Image.new("RGB", (4, 4), (shade,) * 3).save(buffer, "PNG")
         frames.append(buffer.getvalue())
-    film = Image.open(io.BytesIO(viz.gif(frames, milliseconds=50)))
+    film = Image.open(io.BytesIO(viz.film(frames, milliseconds=50)))
     times = [frame.info["duration"] for frame in ImageSequence.Iterator(film)]
     assert times == [50, 50, 400]
     assert film.info["loop"] == 0

@@ -3,19 +3,34 @@
     −log p(x) ≤ prior + reconstruction + diffusion        (Kingma et al. 2021, §3.5)
 
 Single examples and single draws: average over keys and times to estimate the bound. The
-two diffusion losses differ in one line, which is the step from finite T to T → ∞.
+diffusion losses of finite T and of T → ∞ are one, but for the weight of a noise level.
 """
+
+import math
+from typing import TypeVar
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jaxtyping import Array, Float, Num
 
-from ._types import AnyArray, Key, Scalar, ScalarLike
+from ._types import (
+    AnyArray,
+    Count,
+    Key,
+    Scalar,
+    ScalarLike,
+    check_key,
+    check_shape,
+    count,
+    real,
+)
 from .gaussian import kl
-from .model import VDM
+from .model import VDM, check_model
 from .process import marginal
+from .schedule import AbstractSchedule
+
+Nats = TypeVar("Nats")
 
 
 class VLB(eqx.Module):
@@ -35,6 +50,35 @@ class VLB(eqx.Module):
         return jax.tree.map(jnp.mean, self)
 
 
+class SchedulePoint(eqx.Module):
+    """All that one draw of the bound takes from a schedule: four numbers."""
+
+    gamma_0: Float[Array, "*batch"]
+    gamma_1: Float[Array, "*batch"]
+    gamma_t: Float[Array, "*batch"]
+    weight: Float[Array, "*batch"]
+    """Of ½ ‖ε − ε̂‖² at γ_t: γ′(t) for T → ∞, and T expm1(γ_t − γ_s) for T steps."""
+
+
+def schedule_point(
+    schedule: AbstractSchedule, t: ScalarLike, timesteps: Count | None = None
+) -> SchedulePoint:
+    """Return what the bound takes from a schedule at time t; a falling one's weight is NaN.
+
+    With T = `timesteps`, t is rounded up to the next of 1/T, 2/T, …, 1, and s = t − 1/T.
+    """
+    if timesteps is None:
+        gamma_t, weight = schedule.slope(t)
+    else:
+        steps, t = count(timesteps, "timesteps"), real(t)
+        # i/T times T may come out a hair above i: less than a hair down, before rounding up.
+        step = jnp.clip(jnp.ceil(t * steps * (1 - 2 * jnp.finfo(t.dtype).eps)), 1, steps)
+        gamma_s, gamma_t = schedule((step - 1) / steps), schedule(step / steps)
+        weight = steps * jnp.expm1(gamma_t - gamma_s)
+    weight = jnp.where(weight >= 0, weight, jnp.nan)
+    return SchedulePoint(schedule(0.0), schedule(1.0), gamma_t, weight)
+
+
 def prior_loss(vdm: VDM, x: Float[Array, "*shape"]) -> Scalar:
     """Return KL(q(z_1 | x) ‖ N(0, I)): what is left of x at the noisy end."""
     return kl(marginal(x, vdm.schedule(1.0)), vdm.prior)
@@ -42,33 +86,40 @@ def prior_loss(vdm: VDM, x: Float[Array, "*shape"]) -> Scalar:
 
 def reconstruction_loss(vdm: VDM, data: Num[AnyArray, "*shape"], *, key: Key) -> Scalar:
     """Return −log p(data | z_0) for one z_0 ~ q(z_0 | x): what is lost at the clean end."""
-    gamma_0 = vdm.schedule(0.0)
+    return _reconstruction_loss(vdm, data, vdm.schedule(0.0), key=key)
+
+
+def _reconstruction_loss(
+    vdm: VDM, data: Num[AnyArray, "*shape"], gamma_0: ScalarLike, *, key: Key
+) -> Scalar:
     z_0 = marginal(vdm.decoder.embed(data), gamma_0).sample(key=key)
-    return -vdm.decoder.log_prob(data, z_0, gamma_0)
+    log_prob = vdm.decoder.log_prob(data, z_0, gamma_0)
+    check_shape(log_prob, (), f"the log_prob of a {type(vdm.decoder).__name__}")
+    return -log_prob
 
 
 def continuous_diffusion_loss(
     vdm: VDM, x: Float[Array, "*shape"], t: ScalarLike, *, key: Key
 ) -> Scalar:
     """Return ½ γ′(t) ‖ε − ε̂(z_t; γ_t)‖², whose mean over t ~ U(0, 1) and ε is L_∞ (§5)."""
-    gamma_t, slope = vdm.schedule.slope(t)
-    return 0.5 * slope * squared_error(vdm, x, gamma_t, key=key)
+    return _diffusion_loss(vdm, x, schedule_point(vdm.schedule, t), key=key)
 
 
 def discrete_diffusion_loss(
-    vdm: VDM, x: Float[Array, "*shape"], t: ScalarLike, steps: int, *, key: Key
+    vdm: VDM, x: Float[Array, "*shape"], t: ScalarLike, *, timesteps: Count, key: Key
 ) -> Scalar:
-    """Return ½ T expm1(γ_t − γ_s) ‖ε − ε̂(z_t; γ_t)‖² with s = t − 1/T, T = `steps`.
+    """Return ½ T expm1(γ_t − γ_s) ‖ε − ε̂(z_t; γ_t)‖² with s = t − 1/T, T = `timesteps`.
 
     Its mean over t ∈ {1/T, 2/T, …, 1} and ε is L_T, the sum of T Kullback-Leibler
     divergences (§4). Any t ∈ [0, 1] is rounded up to the next of these times.
     """
-    t = jnp.asarray(t)
-    # i/T times T may come out a hair above i: less than a hair down, before rounding up.
-    step = jnp.clip(jnp.ceil(t * steps * (1 - 2 * jnp.finfo(t.dtype).eps)), 1, steps)
-    gamma_s, gamma_t = vdm.schedule((step - 1) / steps), vdm.schedule(step / steps)
-    weight = steps * jnp.expm1(gamma_t - gamma_s)
-    return 0.5 * weight * squared_error(vdm, x, gamma_t, key=key)
+    return _diffusion_loss(vdm, x, schedule_point(vdm.schedule, t, timesteps), key=key)
+
+
+def _diffusion_loss(
+    vdm: VDM, x: Float[Array, "*shape"], point: SchedulePoint, *, key: Key
+) -> Scalar:
+    return 0.5 * point.weight * squared_error(vdm, x, point.gamma_t, key=key)
 
 
 def squared_error(
@@ -86,36 +137,41 @@ def vlb(
     data: Num[AnyArray, "*shape"],
     t: ScalarLike,
     *,
-    steps: int | None = None,
+    timesteps: Count | None = None,
     key: Key,
 ) -> VLB:
     """Return one draw of the bound for one example, in nats, with the diffusion term at t.
 
-    `steps` is T, the number of reverse steps the bound is for; None means T → ∞. A network's
-    dropout is at work here, unless `vdm` is `eqx.nn.inference_mode(vdm)`.
+    `timesteps` is T, the number of reverse steps the bound is for; None means T → ∞. A
+    network's dropout is at work here, unless `vdm` is `eqx.nn.inference_mode(vdm)`.
 
     Raises:
+        TypeError: `vdm` is no VDM, `data` no array, `key` no key, `timesteps` no whole number.
         ValueError: `data` has not the model's shape, or no values for its decoder;
-            `steps` is not a positive number.
+            `timesteps` is less than 1.
     """
+    check_model(vdm)
+    check_key(key)
     vdm.check(data)
-    if steps is not None and steps < 1:
-        raise ValueError(f"steps must be at least 1, or None for T → ∞, got {steps}")
+    return vlb_at(vdm, data, schedule_point(vdm.schedule, t, timesteps), key=key)
+
+
+def vlb_at(vdm: VDM, data: Num[AnyArray, "*shape"], point: SchedulePoint, *, key: Key) -> VLB:
+    """Return `vlb` at a point of any schedule, nothing else of which is looked at."""
     reconstruction_key, diffusion_key = jax.random.split(key)
     x = vdm.decoder.embed(data)
-    if steps is None:
-        diffusion = continuous_diffusion_loss(vdm, x, t, key=diffusion_key)
-    else:
-        diffusion = discrete_diffusion_loss(vdm, x, t, steps, key=diffusion_key)
-    reconstruction = reconstruction_loss(vdm, data, key=reconstruction_key)
-    return VLB(prior_loss(vdm, x), reconstruction, diffusion)
+    check_shape(x, vdm.shape, f"what a {type(vdm.decoder).__name__} embeds")
+    diffusion = _diffusion_loss(vdm, x, point, key=diffusion_key)
+    reconstruction = _reconstruction_loss(vdm, data, point.gamma_0, key=reconstruction_key)
+    return VLB(kl(marginal(x, point.gamma_1), vdm.prior), reconstruction, diffusion)
 
 
-def spread_times(n: int, *, key: Key) -> Float[Array, " n"]:
+def spread_times(n: Count, *, key: Key) -> Float[Array, " n"]:
     """Return n times (u + i/n) mod 1 with one u ~ U(0, 1): each uniform, together spread out.
 
     The low-discrepancy sampler of Kingma et al. 2021, appendix I.1.
     """
+    n = count(n, "n")
     return (jax.random.uniform(key) + jnp.arange(n) / n) % 1.0
 
 
@@ -124,7 +180,7 @@ def batch_vlb(
     data: Num[AnyArray, " n *shape"],
     conditions: Num[AnyArray, " n *c"] | None = None,
     *,
-    steps: int | None = None,
+    timesteps: Count | None = None,
     key: Key,
 ) -> VLB:
     """Return one draw of the bound for each example of a batch, times spread over the batch.
@@ -132,22 +188,26 @@ def batch_vlb(
     `conditions`, one for each example, are those of `VDM.given`.
 
     Raises:
-        ValueError: as `vlb` does.
+        TypeError, ValueError: as `vlb` does; an empty batch.
     """
-    vdm.check(data, batch=True)
+    check_model(vdm)
+    check_key(key)
+    vdm.check(data, conditions, batch=True)
     n = data.shape[0]
     time_key, noise_key = jax.random.split(key)
     t = spread_times(n, key=time_key)
     keys = jax.random.split(noise_key, n)
 
     def one(x, condition, t, key) -> VLB:
-        return vlb(vdm.given(condition), x, t, steps=steps, key=key)
+        return vlb(vdm.given(condition), x, t, timesteps=timesteps, key=key)
 
     return jax.vmap(one)(data, conditions, t, keys)
 
 
-def bits_per_dim(
-    nats: Float[Array, "*batch"], shape: tuple[int, ...]
-) -> Float[Array, "*batch"]:
-    """Return nats / (D ln 2) for examples of the given shape, D its number of dimensions."""
-    return nats / (np.prod(shape) * np.log(2))
+def bits_per_dim(nats: Nats, shape: tuple[int, ...]) -> Nats:
+    """Return nats / (D ln 2), D the number of dimensions of an example of the given shape.
+
+    `nats` is a number, an array, or a tree of them, such as a `VLB`.
+    """
+    unit = math.prod(shape) * math.log(2)
+    return jax.tree.map(lambda a: a / unit, nats)

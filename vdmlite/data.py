@@ -4,14 +4,15 @@ Everything comes back as NumPy arrays, the same for the same key.
 """
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Integer, Num
+from jaxtyping import Float, Integer, Num
 
-from ._types import Key
+from ._types import AnyArray, Count, Key, check_key, count, is_key
+from .extras import needs
 from .gaussian import Mixture
 
 
@@ -107,7 +108,8 @@ def digit_labels() -> tuple[Integer[np.ndarray, " n"], Integer[np.ndarray, " m"]
 
 def _shuffled_digits() -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels and the labels in one order for good, the 360 to test first."""
-    from sklearn.datasets import load_digits
+    with needs("scikit-learn", extra="data"):
+        from sklearn.datasets import load_digits
 
     pixels, labels = load_digits(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(labels))
@@ -123,7 +125,8 @@ def patches() -> Images:
     (left view; Scharstein et al. 2014, Middlebury stereo benchmark). To test, 126:
     *chelsea* (Stéfan van der Walt, CC0).
     """
-    from skimage import data
+    with needs("scikit-image", extra="data"):
+        from skimage import data
 
     motorcycle = data.stereo_motorcycle()[0]
     train = [_cut(p) for p in (data.astronaut(), data.coffee(), motorcycle)]
@@ -139,7 +142,7 @@ def dequantise(
     Jensen's inequality −log P(k) ≤ E_u[−log p] + log(V/2) for each dimension, in nats.
     """
     u = jax.random.uniform(key, images.shape)
-    return np.asarray(2 * (images + u) / levels - 1)
+    return np.asarray(2 * (images.astype(u.dtype) + u) / levels - 1)
 
 
 def _cut(photograph: np.ndarray, size: int = 32) -> np.ndarray:
@@ -151,33 +154,40 @@ def _cut(photograph: np.ndarray, size: int = 32) -> np.ndarray:
 
 
 def batches(
-    data: Num[np.ndarray, " n *shape"], batch_size: int, *, key: Key
-) -> Iterator[Num[np.ndarray, " batch *shape"]]:
-    """Return an endless iterator of shuffled batches, every example once an epoch.
+    data: Num[AnyArray, " n *shape"],
+    batch_size: Count,
+    conditions: Num[AnyArray, " n *c"] | None = None,
+    *,
+    key: Key,
+) -> Iterator:
+    """Return an endless iterator of shuffled batches for `train`, every example once an epoch.
 
-    Examples that don't fill a last batch wait for another epoch's shuffle.
+    A batch is an array of examples; with `conditions` it is a pair, the examples and their
+    conditions. Examples that don't fill a last batch wait for another epoch's shuffle.
 
     Raises:
-        ValueError: a NaN in the data, or a batch larger than the data set.
+        ValueError: a NaN in the data, a batch larger than the data set, or not one condition
+            for each example.
     """
-    data = np.asarray(data)
-    if not 1 <= batch_size <= len(data):
+    check_key(key)
+    data, batch_size = np.asarray(data), count(batch_size, "batch_size")
+    if batch_size > len(data):
         raise ValueError(f"batch_size must be 1 … {len(data)} (the data), got {batch_size}")
     if np.issubdtype(data.dtype, np.floating) and np.isnan(data).any():
         first = np.argwhere(np.isnan(data))[0].tolist()
         raise ValueError(f"data holds {np.isnan(data).sum()} NaN, the first at index {first}")
-    return _shuffled(data, batch_size, np.random.default_rng(_seed(key)))
+    if conditions is not None and len(conditions) != len(data):
+        raise ValueError(f"{len(data)} examples need as many conditions, got {len(conditions)}")
+    parts = data if conditions is None else (data, np.asarray(conditions))
+    return _shuffled(parts, len(data), batch_size, np.random.default_rng(_seed(key)))
 
 
-def _shuffled(data: np.ndarray, batch_size: int, rng: np.random.Generator) -> Iterator:
+def _shuffled(parts: Any, n: int, batch_size: int, rng: np.random.Generator) -> Iterator:
     while True:
-        order = rng.permutation(len(data))
-        for start in range(0, len(data) - batch_size + 1, batch_size):
-            yield data[order[start : start + batch_size]]
+        order = rng.permutation(n)
+        for start in range(0, n - batch_size + 1, batch_size):
+            yield jax.tree.map(lambda a: a[order[start : start + batch_size]], parts)  # noqa: B023
 
 
 def _seed(key: Key) -> list[int]:
-    words: Array = key
-    if jnp.issubdtype(words.dtype, jax.dtypes.prng_key):
-        words = jax.random.key_data(key)
-    return np.asarray(words).tolist()
+    return np.asarray(jax.random.key_data(key) if is_key(key) else key).tolist()

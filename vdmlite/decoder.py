@@ -10,9 +10,9 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, ArrayLike, Float, Integer, Num
+from jaxtyping import Array, ArrayLike, Bool, Float, Integer, Num
 
-from ._types import AnyArray, Key, Scalar, ScalarLike, is_concrete
+from ._types import AnyArray, Key, Scalar, ScalarLike, count, is_concrete, real
 from .gaussian import Gaussian
 from .process import alpha, snr
 
@@ -47,7 +47,7 @@ class AbstractDecoder(eqx.Module):
 
 def level_values(levels: int) -> Float[Array, " levels"]:
     """Return 2(k + ½)/V − 1, the centres of V = `levels` equal cells of [−1, 1]."""
-    return 2 * (jnp.arange(levels) + 0.5) / levels - 1
+    return 2 * (jnp.arange(levels, dtype=jnp.result_type(float)) + 0.5) / levels - 1
 
 
 def level_logits(
@@ -66,11 +66,7 @@ class LevelDecoder(AbstractDecoder):
     (Kingma et al. 2021, §3.3).
     """
 
-    levels: int
-
-    def __check_init__(self):
-        if self.levels < 2:
-            raise ValueError(f"a LevelDecoder needs at least 2 levels, got {self.levels}")
+    levels: int = eqx.field(static=True, converter=lambda n: count(n, "levels", 2))
 
     def check(self, data: Any) -> None:
         """Raise unless `data` is of an integer type and within 0 … levels − 1."""
@@ -87,8 +83,9 @@ class LevelDecoder(AbstractDecoder):
                 )
 
     def embed(self, data: Integer[AnyArray, "*shape"]) -> Float[Array, "*shape"]:
-        """Return the centre of each pixel's level, in (−1, 1)."""
-        return level_values(self.levels)[jnp.asarray(data)]
+        """Return the centre of each pixel's level, in (−1, 1); NaN for what isn't a level."""
+        known, data = self._known(data), jnp.asarray(data)
+        return jnp.where(known, level_values(self.levels)[data], jnp.nan)
 
     def log_prob(
         self,
@@ -96,19 +93,20 @@ class LevelDecoder(AbstractDecoder):
         z_0: Float[Array, "*shape"],
         gamma_0: ScalarLike,
     ) -> Scalar:
-        """Return log p(data | z_0) in nats, summed over all pixels.
+        """Return log p(data | z_0) in nats, summed over all pixels; NaN if a level isn't one.
 
         Level by level: a softmax over all at once would hold `levels` numbers a pixel, and in
         a small model take more time and memory than the network does.
         """
         # From one level to the next, in noise widths σ_0/α_0 = e^{γ_0/2}.
-        gap = 2 / self.levels * jnp.exp(-0.5 * jnp.asarray(gamma_0))
+        gap = 2 / self.levels * jnp.exp(-0.5 * real(gamma_0))
         place, nearest = self._place(z_0, gamma_0)
         offset = gap * (nearest - place)
 
         def log_weight(k: Num[ArrayLike, "*b"]) -> Float[Array, "*shape"]:
             """Return level k's log-likelihood less that of the nearest level: at most 0."""
-            return -gap * (k - nearest) * (offset + 0.5 * gap * (k - nearest))
+            away = jnp.asarray(k, offset.dtype) - nearest
+            return -gap * away * (offset + 0.5 * gap * away)
 
         @jax.checkpoint  # keeps nothing for the gradient, which can weigh the level again
         def add(total, k):
@@ -116,7 +114,8 @@ class LevelDecoder(AbstractDecoder):
 
         levels = jnp.arange(self.levels)
         total, _ = jax.lax.scan(add, jnp.zeros_like(offset), levels, unroll=8)
-        return jnp.sum(log_weight(jnp.asarray(data)) - jnp.log(total))
+        log_p = log_weight(jnp.asarray(data)) - jnp.log(total)
+        return jnp.sum(jnp.where(self._known(data), log_p, jnp.nan))
 
     def sample(
         self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike, *, key: Key
@@ -129,6 +128,11 @@ class LevelDecoder(AbstractDecoder):
     ) -> Integer[Array, "*shape"]:
         """Return the level nearest to z_0/α_0."""
         return self._place(z_0, gamma_0)[1].astype(int)
+
+    def _known(self, data: Integer[AnyArray, "*shape"]) -> Bool[Array, "*shape"]:
+        """Return where data are levels: under `jit` others can't raise, but must not pass."""
+        wide = jnp.asarray(data).astype(int)  # 256 is no uint8 to compare with
+        return (wide >= 0) & (wide < self.levels)
 
     def _place(self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike):
         """Return where z_0/α_0 lies, counted in levels, and the level nearest to it."""
@@ -169,4 +173,4 @@ class GaussianDecoder(AbstractDecoder):
         return z_0 / alpha(gamma_0)
 
     def _gaussian(self, z_0: Float[Array, "*shape"], gamma_0: ScalarLike) -> Gaussian:
-        return Gaussian(z_0 / alpha(gamma_0), jnp.exp(0.5 * jnp.asarray(gamma_0)))
+        return Gaussian(z_0 / alpha(gamma_0), jnp.exp(0.5 * real(gamma_0)))

@@ -4,15 +4,17 @@ The exact ones know the data's distribution and return x̂ = E[x | z], the best 
 is; with them every term of the bound has a known value before any network is trained.
 """
 
+import dataclasses
+import inspect
 from abc import abstractmethod
 from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Num
+from jaxtyping import Array, ArrayLike, Float, Num
 
-from ._types import Key, ScalarLike
+from ._types import Key, Scalar, ScalarLike, check_shape, real
 from .decoder import level_logits, level_values
 from .gaussian import Gaussian, Mixture
 from .prediction import Prediction, from_eps, from_x
@@ -20,13 +22,40 @@ from .process import alpha, alpha2, sigma, sigma2
 
 
 class AbstractDenoiser(eqx.Module):
-    """A function (z, γ) ↦ Prediction, for one example. It sees γ, never t."""
+    """A function (z, γ) ↦ Prediction, for one example. A denoiser of your own defines `guess`.
+
+    It sees γ, never t.
+    """
 
     @abstractmethod
+    def guess(
+        self, z: Float[Array, "*shape"], gamma: Scalar, *, key: Key | None = None
+    ) -> Prediction:
+        """Return (x̂, ε̂) at z; `key` is for networks with dropout."""
+
     def __call__(
         self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
     ) -> Prediction:
-        """Return the guess (x̂, ε̂) at z; `key` is for networks with dropout."""
+        """Return the guess (x̂, ε̂) at z.
+
+        Raises:
+            ValueError: x̂ or ε̂ has another shape than z.
+        """
+        found = self.guess(z, real(gamma), key=key)
+        for name, part in (("x̂", found.x), ("ε̂", found.eps)):
+            check_shape(part, z.shape, f"the guess {name} of a {type(self).__name__}")
+        return found
+
+    def given(self, condition: Num[ArrayLike, "*c"]) -> "AbstractDenoiser":
+        """Return this denoiser for examples that have a condition: a label, a flag, an image.
+
+        Raises:
+            TypeError: it takes none, which is so unless a class says otherwise.
+        """
+        raise TypeError(
+            f"a {type(self).__name__} takes no condition, got one of shape "
+            f"{jnp.shape(condition)}; a NetDenoiser takes one"
+        )
 
 
 class NetDenoiser(AbstractDenoiser):
@@ -34,20 +63,45 @@ class NetDenoiser(AbstractDenoiser):
 
     `net(z, gamma, key=key)` returns an array that `reading(output, z, gamma)`, one of
     `from_x`, `from_eps`, `from_v`, `from_score`, `from_level_logits`, makes a `Prediction`.
-    With a `condition` of the example, such as a label or a flag, `net(z, gamma, condition,
-    key=key)` does; see `VDM.given`.
+    With a `condition` it is `net(z, gamma, condition, key=key)`.
+
+    Raises:
+        TypeError: the network can't be called so.
     """
 
     net: Callable[..., Float[Array, "..."]]
     reading: Callable[..., Prediction] = eqx.field(static=True, default=from_eps)
     condition: Num[Array, "*c"] | None = None
 
-    def __call__(
-        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    def __check_init__(self):
+        if not callable(self.net):
+            raise TypeError(f"a network is a function, got a {type(self.net).__name__}")
+        try:
+            signature = inspect.signature(self.net)
+        except (TypeError, ValueError):  # some builtins have none
+            return
+        for conditions in ((), (None,)):
+            try:
+                signature.bind(None, None, *conditions, key=None)
+            except TypeError:
+                continue
+            return
+        raise TypeError(
+            "a network is called as net(z, gamma, key=key), or net(z, gamma, condition, "
+            f"key=key), but {getattr(self.net, '__name__', type(self.net).__name__)} takes "
+            f"{signature}: one without dropout takes key=None and ignores it"
+        )
+
+    def guess(
+        self, z: Float[Array, "*shape"], gamma: Scalar, *, key: Key | None = None
     ) -> Prediction:
         """Return the network's guess."""
-        told = () if self.condition is None else (self.condition,)
-        return self.reading(self.net(z, gamma, *told, key=key), z, gamma)
+        conditions = () if self.condition is None else (self.condition,)
+        return self.reading(self.net(z, gamma, *conditions, key=key), z, gamma)
+
+    def given(self, condition: Num[ArrayLike, "*c"]) -> "AbstractDenoiser":
+        """Return this denoiser with a condition for its network."""
+        return dataclasses.replace(self, condition=jnp.asarray(condition))
 
 
 def from_level_logits(
@@ -59,6 +113,10 @@ def from_level_logits(
     exact likelihood of the pixel's own latent, and x̂ is the posterior mean. The network
     need not learn what a formula already knows, and x̂ never leaves the data's range.
     """
+    if logits.shape[:-1] != z.shape:
+        raise ValueError(
+            f"the level logits have shape {logits.shape}, expected {z.shape} and one more axis"
+        )
     levels = logits.shape[-1]
     posterior = jax.nn.softmax(logits + level_logits(z, gamma, levels))
     return from_x(posterior @ level_values(levels).astype(z.dtype), z, gamma)
@@ -69,8 +127,8 @@ class GaussianDenoiser(AbstractDenoiser):
 
     data: Gaussian
 
-    def __call__(
-        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    def guess(
+        self, z: Float[Array, "*shape"], gamma: Scalar, *, key: Key | None = None
     ) -> Prediction:
         """Return E[x | z] and E[ε | z]."""
         del key
@@ -85,8 +143,8 @@ class MixtureDenoiser(AbstractDenoiser):
 
     data: Mixture
 
-    def __call__(
-        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    def guess(
+        self, z: Float[Array, "*shape"], gamma: Scalar, *, key: Key | None = None
     ) -> Prediction:
         """Return E[x | z] and E[ε | z], averaged over the components that z may come from."""
         del key
@@ -108,8 +166,15 @@ class EmpiricalDenoiser(AbstractDenoiser):
 
     points: Float[Array, " n *shape"]
 
-    def __call__(
-        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    def __check_init__(self):
+        if not jnp.issubdtype(self.points.dtype, jnp.floating):
+            raise ValueError(
+                f"points are real numbers, got {self.points.dtype}: for integer levels, those "
+                "of jax.vmap(decoder.embed)"
+            )
+
+    def guess(
+        self, z: Float[Array, "*shape"], gamma: Scalar, *, key: Key | None = None
     ) -> Prediction:
         """Return the mean of the points, each weighted by how likely it is to have made z."""
         del key

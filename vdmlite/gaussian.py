@@ -7,9 +7,10 @@ divergences are in nats and summed over all dimensions.
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, Float
 
-from ._types import Key, Scalar
+from ._types import Key, Scalar, is_concrete
 
 
 class Gaussian(eqx.Module):
@@ -62,6 +63,13 @@ class Mixture(eqx.Module):
                 f"a mixture of {count} means needs weights and stds of shape ({count},), got "
                 f"{self.weights.shape} and {self.stds.shape}"
             )
+        if is_concrete(self.weights):
+            weights = np.asarray(self.weights)
+            if (weights < 0).any() or not abs(weights.sum() - 1) < 1e-3:
+                raise ValueError(
+                    f"weights must be at least 0 and sum to 1, got a sum of {weights.sum():g} "
+                    f"and a least weight of {weights.min():g}"
+                )
 
     def component_log_prob(self, x: Float[Array, "*shape"]) -> Float[Array, " k"]:
         """Return log(weights_k · N(x; means_k, stds_k²)) for each component k, in nats."""

@@ -3,13 +3,15 @@
     v = α ε − σ x        score = ∇ log q(z) = −ε/σ
 
 A network may be trained to output any of them; `from_…` reads its output, and all the
-rest of the package asks for whichever name a formula needs.
+rest of the package asks for whichever name a formula needs. An output of another shape than
+z is a ValueError: it would broadcast, and the bound would be many times too large.
 """
 
 import equinox as eqx
+import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from ._types import ScalarLike
+from ._types import ScalarLike, check_shape
 from .process import alpha, sigma
 
 
@@ -35,6 +37,7 @@ def from_x(
     x: Float[Array, "*shape"], z: Float[Array, "*shape"], gamma: ScalarLike
 ) -> Prediction:
     """Read x̂: ε̂ = (z − α x̂)/σ."""
+    check_shape(x, jnp.shape(z), "the output read as x̂")
     return Prediction(x, (z - alpha(gamma) * x) / sigma(gamma), gamma)
 
 
@@ -42,6 +45,7 @@ def from_eps(
     eps: Float[Array, "*shape"], z: Float[Array, "*shape"], gamma: ScalarLike
 ) -> Prediction:
     """Read ε̂: x̂ = (z − σ ε̂)/α."""
+    check_shape(eps, jnp.shape(z), "the output read as ε̂")
     return Prediction((z - sigma(gamma) * eps) / alpha(gamma), eps, gamma)
 
 
@@ -49,6 +53,7 @@ def from_v(
     v: Float[Array, "*shape"], z: Float[Array, "*shape"], gamma: ScalarLike
 ) -> Prediction:
     """Read v̂, a rotation of (x̂, ε̂): x̂ = α z − σ v̂ and ε̂ = σ z + α v̂."""
+    check_shape(v, jnp.shape(z), "the output read as v̂")
     a, s = alpha(gamma), sigma(gamma)
     return Prediction(a * z - s * v, s * z + a * v, gamma)
 
@@ -57,4 +62,5 @@ def from_score(
     score: Float[Array, "*shape"], z: Float[Array, "*shape"], gamma: ScalarLike
 ) -> Prediction:
     """Read the score ∇ log q(z): ε̂ = −σ score."""
+    check_shape(score, jnp.shape(z), "the output read as a score")
     return from_eps(-sigma(gamma) * score, z, gamma)

@@ -9,36 +9,36 @@ digits where 1 − σ² or SNR(s) − SNR(t) would lose them.
 """
 
 import jax.numpy as jnp
-from jax.nn import log_sigmoid, sigmoid, softplus
-from jaxtyping import Array, ArrayLike, Float
+from jax.nn import log_sigmoid, sigmoid
+from jaxtyping import Array, ArrayLike, Float, Real
 
-from ._types import ScalarLike, is_concrete
+from ._types import ScalarLike, check_shape, is_concrete, real
 from .gaussian import Gaussian
 
 
-def alpha2(gamma: Float[ArrayLike, "*b"]) -> Float[Array, "*b"]:
+def alpha2(gamma: Real[ArrayLike, "*b"]) -> Float[Array, "*b"]:
     """Return α² = sigmoid(−γ), the power of the signal."""
-    return sigmoid(-jnp.asarray(gamma))
+    return sigmoid(-real(gamma))
 
 
-def sigma2(gamma: Float[ArrayLike, "*b"]) -> Float[Array, "*b"]:
+def sigma2(gamma: Real[ArrayLike, "*b"]) -> Float[Array, "*b"]:
     """Return σ² = sigmoid(γ), the power of the noise."""
-    return sigmoid(jnp.asarray(gamma))
+    return sigmoid(real(gamma))
 
 
-def alpha(gamma: Float[ArrayLike, "*b"]) -> Float[Array, "*b"]:
+def alpha(gamma: Real[ArrayLike, "*b"]) -> Float[Array, "*b"]:
     """Return α, the scale of the signal."""
-    return jnp.exp(0.5 * log_sigmoid(-jnp.asarray(gamma)))
+    return jnp.exp(0.5 * log_sigmoid(-real(gamma)))
 
 
-def sigma(gamma: Float[ArrayLike, "*b"]) -> Float[Array, "*b"]:
+def sigma(gamma: Real[ArrayLike, "*b"]) -> Float[Array, "*b"]:
     """Return σ, the scale of the noise."""
-    return jnp.exp(0.5 * log_sigmoid(jnp.asarray(gamma)))
+    return jnp.exp(0.5 * log_sigmoid(real(gamma)))
 
 
-def snr(gamma: Float[ArrayLike, "*b"]) -> Float[Array, "*b"]:
+def snr(gamma: Real[ArrayLike, "*b"]) -> Float[Array, "*b"]:
     """Return SNR = α²/σ² = exp(−γ), the signal-to-noise ratio."""
-    return jnp.exp(-jnp.asarray(gamma))
+    return jnp.exp(-real(gamma))
 
 
 def marginal(x: Float[Array, "*shape"], gamma_t: ScalarLike) -> Gaussian:
@@ -51,16 +51,16 @@ def transition(
 ) -> Gaussian:
     """Return q(z_t | z_s) = N(α_{t|s} z_s, σ²_{t|s}), the step from γ_s up to γ_t.
 
-    α_{t|s} = α_t/α_s and σ²_{t|s} = −expm1(softplus(γ_s) − softplus(γ_t))
-    (Kingma et al. 2021, appendix A).
+    α_{t|s} = α_t/α_s and σ²_{t|s} = −σ_t² expm1(γ_s − γ_t) (Kingma et al. 2021, appendix A,
+    rewritten in γ).
 
     Raises:
         ValueError: γ_s lies above γ_t.
     """
     gamma_s, gamma_t = _rising(gamma_s, gamma_t)
     scale = jnp.exp(0.5 * (log_sigmoid(-gamma_t) - log_sigmoid(-gamma_s)))
-    variance = -jnp.expm1(softplus(gamma_s) - softplus(gamma_t))
-    return Gaussian(scale * z_s, jnp.sqrt(variance))
+    c = -jnp.expm1(gamma_s - gamma_t)
+    return Gaussian(scale * z_s, sigma(gamma_t) * jnp.sqrt(c))
 
 
 def posterior(
@@ -75,8 +75,9 @@ def posterior(
     (Kingma et al. 2021, appendix A, rewritten in γ).
 
     Raises:
-        ValueError: γ_s lies above γ_t.
+        ValueError: γ_s lies above γ_t; x has another shape than z_t.
     """
+    check_shape(x, z_t.shape, "x")
     gamma_s, gamma_t = _rising(gamma_s, gamma_t)
     c = -jnp.expm1(gamma_s - gamma_t)
     log_scale = 0.5 * (log_sigmoid(-gamma_s) - log_sigmoid(-gamma_t)) + gamma_s - gamma_t
@@ -86,7 +87,7 @@ def posterior(
 
 def _rising(gamma_s: ScalarLike, gamma_t: ScalarLike):
     """Return both as arrays, after a check that they rise wherever their values can be seen."""
-    gamma_s, gamma_t = jnp.asarray(gamma_s), jnp.asarray(gamma_t)
+    gamma_s, gamma_t = real(gamma_s), real(gamma_t)
     if is_concrete(gamma_s) and is_concrete(gamma_t) and gamma_s > gamma_t:
         raise ValueError(
             f"noise must rise from s to t, but gamma_s = {gamma_s:g} > gamma_t = {gamma_t:g}"

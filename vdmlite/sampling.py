@@ -1,10 +1,13 @@
 """Sampling: walk from noise back to data, one reverse step at a time.
 
 A step is a function (denoiser, z_t, γ_s, γ_t, key) ↦ z_s with γ_s < γ_t; all walks below take
-any of them. For any grid of noise levels: `vdm.under(PiecewiseLinear(gammas))`.
+any, the package's or your own. For any grid of noise levels:
+`vdm.under(PiecewiseLinear(gammas))`.
 """
 
+from abc import abstractmethod
 from collections.abc import Callable
+from typing import Any
 
 import equinox as eqx
 import jax
@@ -13,132 +16,214 @@ import numpy as np
 from jaxtyping import Array, Float, Num
 from tqdm import tqdm
 
-from ._types import Key, ScalarLike
+from ._types import (
+    AnyArray,
+    Count,
+    Key,
+    Scalar,
+    ScalarLike,
+    check_key,
+    check_kind,
+    check_shape,
+    count,
+    is_concrete,
+    number,
+    real,
+)
 from .denoiser import AbstractDenoiser
-from .model import VDM
+from .model import VDM, check_model
 from .process import alpha, posterior, sigma
+from .schedule import gamma_grid
 
 Step = Callable[..., Float[Array, "*shape"]]
 
 
-def ancestral_step(
-    denoiser: AbstractDenoiser,
-    z_t: Float[Array, "*shape"],
-    gamma_s: ScalarLike,
-    gamma_t: ScalarLike,
-    *,
-    key: Key,
-) -> Float[Array, "*shape"]:
-    """Draw z_s from p(z_s | z_t), the posterior with the guess x̂ for x (§3.3)."""
-    return posterior(z_t, denoiser(z_t, gamma_t).x, gamma_s, gamma_t).sample(key=key)
+class AbstractStep(eqx.Module):
+    """A reverse step with numbers, which are arrays: another number compiles nothing anew."""
+
+    @abstractmethod
+    def __call__(
+        self,
+        denoiser: AbstractDenoiser,
+        z_t: Float[Array, "*shape"],
+        gamma_s: ScalarLike,
+        gamma_t: ScalarLike,
+        *,
+        key: Key,
+    ) -> Float[Array, "*shape"]:
+        """Return z_s."""
 
 
-def ddim_step(
-    denoiser: AbstractDenoiser,
-    z_t: Float[Array, "*shape"],
-    gamma_s: ScalarLike,
-    gamma_t: ScalarLike,
-    *,
-    eta: ScalarLike = 0.0,
-    key: Key,
-) -> Float[Array, "*shape"]:
-    """Return z_s = α_s x̂ + √(σ_s² − ν²) ε̂ + ν ε, with ν the posterior's width times η.
+class Ancestral(AbstractStep):
+    """Draws z_s from p(z_s | z_t), the posterior with the guess x̂ for x (§3.3)."""
 
-    No noise for η = 0; for η = 1, `functools.partial(ddim_step, eta=1.0)`, it is the
-    ancestral step (Song, Meng and Ermon 2021, equations 12 and 16).
+    def __call__(
+        self,
+        denoiser: AbstractDenoiser,
+        z_t: Float[Array, "*shape"],
+        gamma_s: ScalarLike,
+        gamma_t: ScalarLike,
+        *,
+        key: Key,
+    ) -> Float[Array, "*shape"]:
+        """Return z_s."""
+        return posterior(z_t, denoiser(z_t, gamma_t).x, gamma_s, gamma_t).sample(key=key)
+
+
+class DDIM(AbstractStep):
+    """z_s = α_s x̂ + √(σ_s² − ν²) ε̂ + ν ε, with ν the posterior's width times η.
+
+    No noise for η = 0; for η = 1 it is the ancestral step (Song, Meng and Ermon 2021, equations
+    12 and 16).
     """
-    guess = denoiser(z_t, gamma_t)
-    width = eta * posterior(z_t, guess.x, gamma_s, gamma_t).std
-    kept = jnp.sqrt(sigma(gamma_s) ** 2 - width**2)
-    eps = jax.random.normal(key, z_t.shape, z_t.dtype)
-    return alpha(gamma_s) * guess.x + kept * guess.eps + width * eps
+
+    eta: Scalar = eqx.field(converter=number, default=0.0)
+
+    def __check_init__(self):
+        if is_concrete(self.eta) and not 0 <= self.eta <= 1:
+            raise ValueError(f"eta is 0 … 1, got {self.eta}")
+
+    def __call__(
+        self,
+        denoiser: AbstractDenoiser,
+        z_t: Float[Array, "*shape"],
+        gamma_s: ScalarLike,
+        gamma_t: ScalarLike,
+        *,
+        key: Key,
+    ) -> Float[Array, "*shape"]:
+        """Return z_s."""
+        guess, eta2 = denoiser(z_t, gamma_t), self.eta**2
+        width = self.eta * posterior(z_t, guess.x, gamma_s, gamma_t).std
+        # σ_s² − ν² with ν² = η² σ_s² (1 − e^{γ_s − γ_t}), without the difference.
+        left = (1 - eta2) + eta2 * jnp.exp(real(gamma_s) - real(gamma_t))
+        eps = jax.random.normal(key, z_t.shape, z_t.dtype)
+        mean = alpha(gamma_s) * guess.x + sigma(gamma_s) * jnp.sqrt(left) * guess.eps
+        return mean + width * eps
 
 
+@eqx.filter_jit
 def walk(
     denoiser: AbstractDenoiser,
     z: Float[Array, "*shape"],
-    gammas: Float[Array, " n"],
-    step: Step = ancestral_step,
+    gammas: Float[AnyArray, " n"],
     *,
+    step: Step = Ancestral(),  # noqa: B008  it has no numbers
     key: Key,
 ) -> Float[Array, " n *shape"]:
     """Return the latents of a whole walk, one for each γ: z at the first, then each step's.
 
     The γ's fall from each to the next.
     """
-    _, after = _walk(denoiser, z, gammas, step, key=key)
+    check_key(key)
+    _, after = _walk(denoiser, z, jnp.asarray(gammas), step, key=key)
     return jnp.concatenate([z[None], after])
 
 
-def _walk(denoiser, z, gammas, step, *, key):
+def _walk(denoiser, z, gammas, step, *, key) -> Any:
     """Return the last latent and all but the first; compiled, what isn't used isn't kept."""
+    check_kind(denoiser, AbstractDenoiser, "vdm.denoiser")
 
     def take(z_t, given):
         gamma_s, gamma_t, step_key = given
-        z_s = step(denoiser, z_t, gamma_s, gamma_t, key=step_key)
+        z_s = _taken(step, denoiser, z_t, gamma_s, gamma_t, step_key)
         return z_s, z_s
 
     keys = jax.random.split(key, len(gammas) - 1)
     return jax.lax.scan(take, z, (gammas[1:], gammas[:-1], keys))
 
 
-@eqx.filter_jit
 def sample(
-    vdm: VDM, steps: int, step: Step = ancestral_step, *, key: Key
+    vdm: VDM,
+    *,
+    steps: Count,
+    step: Step = Ancestral(),  # noqa: B008
+    key: Key,
 ) -> Num[Array, "*shape"]:
     """Draw one example from noise in `steps` steps, even in the time of the model's schedule.
 
     The last latent goes through the decoder to its most likely data, as in the published
-    VDM. For many examples: `jax.vmap(lambda k: sample(vdm, steps, key=k))(keys)`, or `draw`.
+    VDM. For many examples: `jax.vmap(lambda k: sample(vdm, steps=9, key=k))(keys)`, or `draw`.
 
     Raises:
-        ValueError: `steps` is not a positive number.
+        TypeError: `vdm` is no VDM, `step` no step, `key` no key, `steps` no whole number.
+        ValueError: `steps` is less than 1; the schedule falls somewhere.
     """
-    if steps < 1:
-        raise ValueError(f"sampling needs at least 1 step, got {steps}")
+    check_key(key)
+    return _sample(vdm.denoiser, vdm.decoder, vdm.prior, _falling(vdm, steps), step, key)
+
+
+@eqx.filter_jit
+def _sample(denoiser, decoder, prior, gammas, step, key):
     first_key, walk_key = jax.random.split(key)
-    gammas = _falling(vdm, steps)
-    z_1 = vdm.prior.sample(key=first_key)
-    z_0, _ = _walk(vdm.denoiser, z_1, gammas, step, key=walk_key)
-    return vdm.decoder.mode(z_0, gammas[-1])
+    z_1 = prior.sample(key=first_key)
+    z_0, _ = _walk(denoiser, z_1, gammas, step, key=walk_key)
+    return _decoded(decoder, z_0, gammas[-1])
 
 
 def draw(
     vdm: VDM,
-    count: int,
+    examples: Count,
+    conditions: Num[AnyArray, " n *c"] | None = None,
     *,
-    steps: int,
-    step: Step = ancestral_step,
-    batch_size: int = 16,
+    steps: Count,
+    step: Step = Ancestral(),  # noqa: B008
+    batch_size: Count = 16,
     key: Key,
 ) -> Num[np.ndarray, " n *shape"]:
-    """Draw `count` examples as `sample` does, in batches of one size, and show how far it is.
+    """Draw many examples as `sample` does, in batches of one size; a bar shows how far it is.
 
-    Compiled once, whatever the number of steps.
+    `conditions`, one for each example, are those of `VDM.given`. Compiled once, whatever the
+    number of steps and the numbers of the step.
 
     Raises:
-        ValueError: `count`, `steps` or `batch_size` is not a positive number.
+        TypeError: as `sample`; the model takes no conditions.
+        ValueError: as `sample`; not as many conditions as examples.
     """
-    if min(count, steps, batch_size) < 1:
-        raise ValueError(f"nothing to draw: {count=}, {steps=}, {batch_size=}")
-    gammas, drawn, batch_size = _falling(vdm, steps), [], min(batch_size, count)
-    keys = jax.random.split(key, (-(-count // batch_size), steps + 1, batch_size))
-    total = len(keys) * steps
-    with tqdm(total=total, desc="drawing", delay=2, leave=False, disable=None) as bar:
-        for start_keys, *step_keys in keys:
+    check_key(key)
+    n, gammas = count(examples, "examples"), _falling(vdm, steps)
+    size, total = min(count(batch_size, "batch_size"), n), len(gammas) - 1
+    if conditions is not None and len(conditions) != n:
+        raise ValueError(f"{n} examples need as many conditions, got {len(conditions)}")
+    keys, drawn = jax.random.split(key, (-(-n // size), total + 1, size)), []
+    bar = tqdm(total=len(keys) * total, desc="drawing", delay=2, leave=False, disable=None)
+    with bar:
+        for i, (start_keys, *step_keys) in enumerate(keys):
+            some = np.minimum(np.arange(i * size, (i + 1) * size), n - 1)
+            given = None if conditions is None else jnp.asarray(conditions)[some]
             z = jax.vmap(lambda k: vdm.prior.sample(key=k))(start_keys)
-            for gamma_s, gamma_t, some in zip(gammas[1:], gammas[:-1], step_keys, strict=True):
-                z = _take_all(step, vdm.denoiser, z, gamma_s, gamma_t, some)
+            for gamma_s, gamma_t, each in zip(gammas[1:], gammas[:-1], step_keys, strict=True):
+                z = _take_all(step, vdm.denoiser, given, z, gamma_s, gamma_t, each)
                 bar.update()
-            drawn.append(np.asarray(jax.vmap(vdm.decoder.mode, (0, None))(z, gammas[-1])))
-    return np.concatenate(drawn)[:count]
+            decoded = jax.vmap(lambda z: _decoded(vdm.decoder, z, gammas[-1]))(z)
+            drawn.append(np.asarray(decoded))
+    return np.concatenate(drawn)[:n]
 
 
-def _falling(vdm: VDM, steps: int) -> Float[Array, " n"]:
-    """Return γ from the noisy end to the clean one, at even times."""
-    return jax.vmap(vdm.schedule)(jnp.linspace(1.0, 0.0, steps + 1))
+def _taken(step: Any, denoiser, z_t, gamma_s, gamma_t, key) -> Any:
+    if isinstance(step, type) or not callable(step):
+        raise TypeError(f"a step is a function, such as Ancestral() or DDIM(0.5), got {step!r}")
+    z_s = step(denoiser, z_t, gamma_s, gamma_t, key=key)
+    check_shape(z_s, z_t.shape, "the z_s that a step returns")
+    return z_s
 
 
 @eqx.filter_jit
-def _take_all(step, denoiser, z, gamma_s, gamma_t, keys):
-    return jax.vmap(lambda z, k: step(denoiser, z, gamma_s, gamma_t, key=k))(z, keys)
+def _take_all(step, denoiser, conditions, z, gamma_s, gamma_t, keys):
+    def one(z, condition, key):
+        conditional = denoiser if condition is None else denoiser.given(condition)
+        return _taken(step, conditional, z, gamma_s, gamma_t, key)
+
+    return jax.vmap(one)(z, conditions, keys)
+
+
+def _falling(vdm: VDM, steps: Count) -> Float[Array, " n"]:
+    """Return γ from the noisy end to the clean one, at even times."""
+    check_model(vdm)
+    return gamma_grid(vdm.schedule, count(steps, "steps"))[::-1]
+
+
+def _decoded(decoder, z_0, gamma_0):
+    data = decoder.mode(z_0, gamma_0)
+    check_shape(data, z_0.shape, f"the mode of a {type(decoder).__name__}")
+    return data

@@ -6,12 +6,17 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from PIL import Image
+
+from .extras import needs
+
+with needs("matplotlib", extra="plot"):
+    import matplotlib.pyplot as plt
+    from cycler import cycler
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+with needs("Pillow", extra="plot"):
+    from PIL import Image
 
 COLORS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000")
 """The palette of Okabe and Ito, which colour-blind readers tell apart."""
@@ -80,14 +85,12 @@ def images(axes: Axes, data: Any, *, levels: int, columns: int = 8, title: str =
     axes.set_title(title)
 
 
-def gif(frames: Sequence[bytes], *, milliseconds: int = 120) -> bytes:
-    """Return PNG frames as an animated GIF that loops, dwelling on the last."""
-    pictures = [
-        Image.open(io.BytesIO(f)).convert("P", dither=Image.Dither.NONE) for f in frames
-    ]
+def film(frames: Sequence[bytes], *, milliseconds: int = 120) -> bytes:
+    """Return PNG frames as an animated PNG that loops, dwelling on the last."""
+    pictures = [Image.open(io.BytesIO(f)).convert("RGB") for f in frames]
     buffer = io.BytesIO()
     durations = [milliseconds] * (len(frames) - 1) + [8 * milliseconds]
     pictures[0].save(
-        buffer, "GIF", save_all=True, append_images=pictures[1:], duration=durations, loop=0
+        buffer, "PNG", save_all=True, append_images=pictures[1:], duration=durations, loop=0
     )
     return buffer.getvalue()

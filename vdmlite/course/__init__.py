@@ -10,6 +10,7 @@ from .exercise import todo as todo
 from .notebook import animate as animate
 from .notebook import claim as claim
 from .notebook import pick as pick
+from .notebook import progress as progress
 from .notebook import setup as setup
 from .notebook import show as show
 from .notebook import size as size

@@ -7,9 +7,12 @@ pixel by pixel code can be decoded as they are; the Gaussian's is an expected le
 import io
 
 import numpy as np
-from PIL import Image
 
 from ..data import Images
+from ..extras import needs
+
+with needs("Pillow", extra="plot"):
+    from PIL import Image
 
 
 def uniform(images: Images) -> float:

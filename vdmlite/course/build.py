@@ -29,22 +29,28 @@ from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
 from ..files import whole_file
+from .checkout import ROOT
 from .exercise import check_source
 
-ROOT = Path(__file__).parents[2]
-READABLE = ("text/plain", "image/png", "image/gif")
+READABLE = ("text/plain", "image/png")
 BEGIN, END = "### BEGIN SOLUTION", "### END SOLUTION"
 
 SETUP = """\
 # Set-up: on Colab or another new machine this installs vdmlite; elsewhere it is there already.
-try:
-    import vdmlite
-except ImportError:
+from importlib.util import find_spec
+
+if find_spec("vdmlite") is None:
     import subprocess
     import sys
+    from importlib.metadata import distributions
 
-    source = "vdmlite[data] @ git+{repository}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", source], check=True)
+    source = "vdmlite[codec,data,ode,plot] @ git+{repository}"
+    # The versions that are here stay: another jax might not find Colab's GPU.
+    kept = ("jax", "jaxlib", "numpy")
+    pins = {{f"{{d.name}}=={{d.version}}" for d in distributions() if d.name in kept}}
+    command = [sys.executable, "-m", "pip", "install", "-q", source, *pins]
+    if subprocess.run(command).returncode:
+        raise SystemExit("vdmlite was not installed: is there a network? Run this cell again.")
 
 from vdmlite.course import setup
 
@@ -52,7 +58,7 @@ setup()"""
 
 
 def repository() -> str:
-    """Return the address that badges and the set-up cell point to, from pyproject.toml."""
+    """Return the address that links and the set-up cell point to, from pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
     return project["project"]["urls"]["Repository"]
 
@@ -130,11 +136,9 @@ def notebook(source: Path, kind: str) -> NotebookNode:
     title, *rest = cells_of(source)
     path = f"{kind}/{source.stem}.ipynb"
     slug = repository().removeprefix("https://github.com/")
-    badge = (
-        "[![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)]"
-        f"(https://colab.research.google.com/github/{slug}/blob/main/{path})"
-    )
-    first = new_markdown_cell(f"{title.source}\n\n{badge}", metadata=title.metadata)
+    # Words, not Colab's badge: a picture from afar is broken where there is no network.
+    colab = f"[Open in Colab](https://colab.research.google.com/github/{slug}/blob/main/{path})"
+    first = new_markdown_cell(f"{title.source}\n\n{colab}", metadata=title.metadata)
     setup = new_code_cell(SETUP.format(repository=repository()), metadata={"tags": ["setup"]})
     cells = [first, setup]
     for cell in rest:
@@ -208,11 +212,7 @@ def _readable(output: NotebookNode) -> NotebookNode | None:
     if output.output_type == "stream":
         return output if output.name == "stdout" else None
     if output.output_type in ("display_data", "execute_result"):
-        kept = {
-            k: v
-            for k, v in output.data.items()
-            if k in ("text/plain", "image/png", "image/gif")
-        }
+        kept = {k: v for k, v in output.data.items() if k in READABLE}
         output.data = nbformat.from_dict(kept)
         return output if set(kept) else None
     return output
@@ -250,8 +250,8 @@ def lesson_table() -> str:
             raise ValueError(f"{source.name}: the title cell does not say its time")
         page = f"lessons/{source.stem}.ipynb"
         work = f"[unit](exercises/{source.stem}.ipynb)" if source.stem in units else ""
-        badge = cell.splitlines()[-1]
-        rows.append(f"| [{title}]({page}) | {time[1].lower()} | {work} | {badge} |")
+        colab = cell.splitlines()[-1]
+        rows.append(f"| [{title}]({page}) | {time[1].lower()} | {work} | {colab} |")
     return "\n".join(rows)
 
 

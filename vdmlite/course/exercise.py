@@ -5,6 +5,7 @@ the executed notebook, and `units/unitNN.py`, which these functions read at run 
 """
 
 import contextlib
+import functools
 import importlib
 import inspect
 import io
@@ -20,7 +21,9 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from .notebook import rounded
+from .compare import agree, leaves, numbers, size
+from .notebook import FEW, rounded
+from .slips import explain
 
 DRAWS = 4
 """How many sets of fresh inputs a check tries."""
@@ -213,25 +216,24 @@ def judge(exercise: Exercise, scope: dict[str, Any]) -> str:
         tuple(got) if isinstance(got, list) and isinstance(want, tuple) else got
         for got, want in zip(results, expected, strict=True)
     ]
+    # A complaint is easiest to follow where the inputs are small.
+    rows = sorted(zip(draws, results, expected, strict=True), key=lambda row: size(row[0]))
     for stage in (_shape_complaint, _value_complaint):
-        for args, got, want in zip(draws, results, expected, strict=True):
+        for args, got, want in rows:
             complaint = stage(exercise, args, got, want)
             if complaint:
-                _not_yet(exercise, complaint, _named_slip(exercise, draws, results))
+                _not_yet(exercise, complaint, *_named_slip(exercise, rows, answer))
     for law in exercise.laws:
-        left, right = _captured(exercise, law.sides, (answer,))
-        if not _agree(left, right, exercise.tolerance):
-            _not_yet(
-                exercise,
-                f"the values agree, but not the law that {law.text}: "
-                f"{rounded(left)} against {rounded(right)}",
-            )
+        left, right = _captured(exercise, law.sides, (_for_laws(answer, expected[0]),))
+        if not agree(left, right, exercise.tolerance):
+            told = f"the values agree, but not the law that {law.text}"
+            _not_yet(exercise, told + _against(left, right, exercise.tolerance))
     return praise(exercise)
 
 
-def _not_yet(exercise: Exercise, complaint: str, slip: str = "") -> NoReturn:
+def _not_yet(exercise: Exercise, complaint: str, *named: str) -> NoReturn:
     head = f"✗ {exercise.id} {exercise.name} is not right yet: "
-    tail = f"\n  {slip}" if slip else f"\n  For a nudge: hint({exercise.id!r})"
+    tail = "".join(f"\n  {line}" for line in named or [f"For a nudge: hint({exercise.id!r})"])
     raise NotYet(head + complaint + tail)
 
 
@@ -255,12 +257,28 @@ def _captured(exercise: Exercise, function: Callable, args: tuple) -> Any:
             return function(*args)
     except NotFilledIn:
         raise
+    except jax.errors.TracerArrayConversionError as error:
+        complaint = f"NumPy {_STOPS}: use jnp, not np" + _student_line(error)
+    except NEEDS_A_NUMBER as error:
+        told = f"float(), int(), math, an if or a Python index {_STOPS}"
+        complaint = f"{told}: keep it an array, with jnp" + _student_line(error)
     except Exception as error:
-        where = _student_line(error)
-        complaint = (
-            f"it stops with {type(error).__name__}: {error}{_for(exercise, args)}{where}"
-        )
+        told = f"it stops with {type(error).__name__}: {error}{_for(exercise, args)}"
+        complaint = told + _student_line(error)
+        if isinstance(error, TypeError) and "tuple" in str(error):
+            complaint += (
+                "\n  A comma at the end of a line makes a tuple: is there one too many?"
+            )
     _not_yet(exercise, complaint)
+
+
+_STOPS = "stops the gradient (or vmap, or jit) that goes through here"
+NEEDS_A_NUMBER = (
+    jax.errors.ConcretizationTypeError,
+    jax.errors.TracerBoolConversionError,
+    jax.errors.TracerIntegerConversionError,
+    jax.errors.NonConcreteBooleanIndexError,
+)
 
 
 def _student_line(error: Exception) -> str:
@@ -275,61 +293,87 @@ def _student_line(error: Exception) -> str:
     return f"\n  in your line:  {frames[-1].line.strip()}"
 
 
-def _leaves(value: Any) -> list[Any]:
-    return list(value) if isinstance(value, tuple) else [value]
-
-
-def _array(value: Any) -> np.ndarray:
-    return np.asarray(value, np.float64)
-
-
 def _shape_complaint(exercise: Exercise, args: tuple, got: Any, want: Any) -> str:
     if got is None:
         return "it returns None: is there a return?"
     if got is ...:
         return "it returns ..., the blank is still open"
-    if len(_leaves(got)) != len(_leaves(want)):
+    if isinstance(got, tuple) and len(got) == 1 and not isinstance(want, tuple):
+        return f"it returns {_COMMA}"
+    if len(leaves(got)) != len(leaves(want)):
         ending = ": end with return a, b" if isinstance(want, tuple) else ""
         return f"it should return {_count(want)}, but returns {_count(got)}{ending}"
-    for one, other in zip(_leaves(got), _leaves(want), strict=True):
+    for place, (one, other) in enumerate(zip(leaves(got), leaves(want), strict=True)):
+        if isinstance(one, tuple) and len(one) == 1:
+            return f"value {place + 1} of {len(leaves(want))} is {_COMMA}"
         try:
-            shape = _array(one).shape
+            shape = numbers(one).shape
         except (TypeError, ValueError):
             return f"it should return numbers, but returns {type(one).__name__}"
-        wanted = _array(other).shape
+        wanted = numbers(other).shape
         if shape != wanted:
             return f"the shape should be {wanted}, but is {shape}{_for(exercise, args)}"
     return ""
 
 
+_COMMA = "a tuple of one value, which a comma at the end of a line makes: remove the comma"
+
+
 def _count(value: Any) -> str:
-    n = len(_leaves(value))
-    return f"{n} values" if isinstance(value, tuple) else "one value"
+    n = len(leaves(value))
+    return f"{n} value{'s' * (n != 1)}" if isinstance(value, tuple) else "one value"
 
 
 def _value_complaint(exercise: Exercise, args: tuple, got: Any, want: Any) -> str:
-    if _agree(got, want, exercise.tolerance):
+    if agree(got, want, exercise.tolerance):
         return ""
-    for place, (one, other) in enumerate(zip(_leaves(got), _leaves(want), strict=True)):
-        if _agree(one, other, exercise.tolerance):
+    for place, (one, other) in enumerate(zip(leaves(got), leaves(want), strict=True)):
+        if agree(one, other, exercise.tolerance):
             continue
-        which = f"value {place + 1} of {len(_leaves(want))} " if isinstance(want, tuple) else ""
-        if not np.isfinite(_array(one)).all():
-            return (
-                f"{which}it returns {rounded(one)}, which is not finite{_for(exercise, args)}"
-            )
-        return (
-            f"{which}it returns {rounded(one)}, expected {rounded(other)}{_for(exercise, args)}"
-        )
+        which = f"value {place + 1} of {len(leaves(want))} " if isinstance(want, tuple) else ""
+        if np.any(~np.isfinite(numbers(one)) & np.isfinite(numbers(other))):
+            told = f"{rounded(one)}, which is not finite"
+        else:
+            where, mine, right = _apart(one, other)
+            told = f"{mine}{where}, expected {right}"
+        return f"{which}it returns {told}{_for(exercise, args, FEW)}"
     return ""
 
 
-def _for(exercise: Exercise, args: tuple) -> str:
-    """Return " for gamma = …": the numbers among the arguments, and the shapes of arrays."""
+def _against(left: Any, right: Any, tolerance: float) -> str:
+    """Return the two sides of a law where they part, or nothing if they cannot be compared."""
+    for one, other in zip(leaves(left), leaves(right), strict=False):
+        with contextlib.suppress(TypeError, ValueError):
+            if numbers(one).shape == numbers(other).shape and not agree(one, other, tolerance):
+                where, mine, theirs = _apart(one, other)
+                return f": {mine} against {theirs}{where}"
+    return ""
+
+
+def _apart(one: Any, other: Any) -> tuple[str, str, str]:
+    """Return a place and two texts, with as many digits as show that the values differ.
+
+    The place is empty for numbers and small arrays, which are printed whole.
+    """
+    one, other = numbers(one), numbers(other)
+    with np.errstate(invalid="ignore"):
+        gap = np.where(one == other, 0.0, np.abs(one - other))
+    worst = np.unravel_index(np.argmax(gap), gap.shape)
+    digits = 4
+    while digits < 17 and rounded(one[worst], digits) == rounded(other[worst], digits):
+        digits += 1
+    if gap.size <= FEW:
+        return "", rounded(one, digits), rounded(other, digits)
+    where = f" at [{', '.join(map(str, worst))}]"
+    return where, rounded(one[worst], digits), rounded(other[worst], digits)
+
+
+def _for(exercise: Exercise, args: tuple, few: int = 3) -> str:
+    """Return " for gamma = …": the arguments of up to `few` numbers, and others' shapes."""
     names = inspect.signature(exercise.solve).parameters
     words = [
         f"{name} = {rounded(value)}"
-        if np.size(value) <= 3
+        if np.size(value) <= few
         else f"{name} of shape {np.shape(value)}"
         for name, value in zip(names, args, strict=False)
         if isinstance(value, (float, int, np.ndarray, jax.Array))
@@ -338,33 +382,33 @@ def _for(exercise: Exercise, args: tuple) -> str:
     return f" for {', '.join(words)}" if words else ""
 
 
-def _agree(got: Any, want: Any, tolerance: float) -> bool:
-    """Return whether two results are the same up to `tolerance` of the expected size."""
-    if len(_leaves(got)) != len(_leaves(want)):
-        return False
-    for one, other in zip(_leaves(got), _leaves(want), strict=True):
-        try:
-            one, other = _array(one), _array(other)
-        except (TypeError, ValueError):
-            return False
-        finite = np.abs(other[np.isfinite(other)])
-        room = tolerance * np.max(finite, initial=1e-6)
-        if one.shape != other.shape:
-            return False
-        if not np.isclose(one, other, 0, room, equal_nan=True).all():
-            return False
-    return True
+def _for_laws(answer: Callable, want: Any) -> Callable:
+    """Return the answer as a law wants it: a list of numbers becomes an array, or a tuple."""
+
+    @functools.wraps(answer)
+    def function(*args: Any) -> Any:
+        result = answer(*args)
+        if not isinstance(result, list):
+            return result
+        return tuple(result) if isinstance(want, tuple) else jnp.asarray(result)
+
+    return function
 
 
-def _named_slip(exercise: Exercise, draws: list[tuple], results: list[Any]) -> str:
-    """Return why, if the results are those of a planted wrong answer."""
+def _named_slip(
+    exercise: Exercise, rows: Sequence[tuple[tuple, Any, Any]], answer: Callable
+) -> list[str]:
+    """Return why the results are wrong, if they are those of a slip, and where to read on."""
     for slip in exercise.slips:
         wrong = exercise.wrong(slip)
         try:
-            theirs = [wrong(*args) for args in draws]
+            theirs = [wrong(*args) for args, _, _ in rows]
         except Exception:  # noqa: S112  a slip that stops on these inputs explains nothing here
             continue
-        pairs = zip(results, theirs, strict=True)
-        if all(_agree(got, want, exercise.tolerance) for got, want in pairs):
-            return slip.why
-    return ""
+        if all(
+            agree(got, other, exercise.tolerance)
+            for (_, got, _), other in zip(rows, theirs, strict=True)
+        ):
+            return [slip.why]
+    told = explain(exercise, rows, answer)
+    return [told, f"For a nudge: hint({exercise.id!r})"] if told else []

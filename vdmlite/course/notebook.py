@@ -6,15 +6,22 @@ import io
 import json
 import os
 import platform
-from collections.abc import Callable, Sequence
+import textwrap
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from importlib.util import find_spec
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import jax
 import numpy as np
-from matplotlib.figure import Figure
+from tqdm import tqdm
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+T = TypeVar("T")
 SIZES = ("smoke", "laptop", "full")
+FEW = 8
+"""Arrays of up to so many numbers are printed whole."""
 
 
 def size() -> str:
@@ -92,38 +99,58 @@ def claim(
         raise AssertionError(f"claim {lesson} fails: {text}: {measured:g}, not {sign} {mark:g}")
 
 
-def show(figure: Figure, alt: str) -> None:
-    """Display a figure with its alternative text, and close it."""
-    _display("image/png", _png(figure, dpi=100, bbox_inches="tight"), alt)
+def show(figure: "Figure", alt: str) -> None:
+    """Display a figure, with what it shows in words below it, and close it."""
+    _display(_still(figure), alt)
 
 
-def animate(draw: Callable[[Any], Figure], values: Sequence[Any], alt: str) -> None:
-    """Display draw(value) for each value as an animation that plays anywhere, and loops."""
-    from ..viz import gif
+def animate(draw: Callable[[Any], "Figure"], values: Sequence[Any], alt: str) -> None:
+    """Display draw(value) for each value as a film that plays in any browser, and loops."""
+    from ..viz import film
 
-    _display("image/gif", gif([_png(draw(value), dpi=70) for value in values]), alt)
+    _display(film([_png(draw(value), dpi=70) for value in values]), alt)
 
 
 def slider(
-    draw: Callable[[float], Figure], low: float, high: float, alt: str, *, name: str = "γ"
+    draw: Callable[[float], "Figure"], low: float, high: float, alt: str, *, name: str = "γ"
 ) -> None:
     """Show draw(value) under a slider from low to high, or a still of the middle.
 
-    The still is for pages that are only read (built, tested, printed), and for notebooks
-    without ipywidgets.
+    The still is for pages that are only read (built, tested, printed), for notebooks
+    without ipywidgets and for plain scripts. A page that was saved with its slider shows
+    the figure as it was left.
     """
     middle = (low + high) / 2
-    if "VDMLITE_STATIC" in os.environ or find_spec("ipywidgets") is None:
+    static = "VDMLITE_STATIC" in os.environ or not _has_page()
+    if static or find_spec("ipywidgets") is None:
         show(draw(middle), alt)
         return
-    from ipywidgets import FloatSlider, interact
+    from IPython.display import display
+    from ipywidgets import FloatSlider
 
     bar = FloatSlider(middle, min=low, max=high, step=(high - low) / 60, description=name)
     bar.continuous_update = False
-    interact(lambda value: show(draw(value), alt), value=bar)
+    display(bar)
+    # Not ipywidgets' own output, which pages forget when they are saved.
+    shown = _display(_still(draw(middle)), alt)
+
+    def move(change: dict[str, Any]) -> None:
+        shown.update(_picture(_still(draw(change["new"]))), metadata=_words(alt), raw=True)
+
+    bar.observe(move, "value")
 
 
-def _png(figure: Figure, **options: Any) -> bytes:
+def progress(steps: Iterable[T], total: int, name: str = "training") -> Iterator[T]:
+    """Yield what is yielded, and show in a bar how far it has come; a built page has none."""
+    built = "VDMLITE_STATIC" in os.environ
+    yield from tqdm(steps, name, total, leave=False, delay=1, ncols=80, disable=built)
+
+
+def _still(figure: "Figure") -> bytes:
+    return _png(figure, dpi=100, bbox_inches="tight")
+
+
+def _png(figure: "Figure", **options: Any) -> bytes:
     """Return a figure as PNG, and close it."""
     import matplotlib.pyplot as plt
 
@@ -133,18 +160,56 @@ def _png(figure: Figure, **options: Any) -> bytes:
     return buffer.getvalue()
 
 
-def _display(kind: str, content: bytes, alt: str) -> None:
-    from IPython.display import display
-
+def _display(png: bytes, alt: str) -> Any:
+    """Display a picture and print its words; return the handle by which it can be changed."""
     if not alt.strip():
         raise ValueError("a figure needs its alternative text: one sentence on what it shows")
-    data = {kind: base64.b64encode(content).decode(), "text/plain": f"Figure: {alt}"}
-    display(data, metadata={kind: {"alt": alt}}, raw=True)
+    handle = None
+    if _has_page():
+        from IPython.display import display
+
+        handle = display(_picture(png), metadata=_words(alt), raw=True, display_id=True)
+    # Printed as well: JupyterLab and Notebook 7 drop the words that a picture has with it.
+    print(textwrap.fill(f"Figure: {alt}", 95, break_on_hyphens=False))
+    return handle
+
+
+def _picture(png: bytes) -> dict[str, str]:
+    return {"image/png": base64.b64encode(png).decode(), "text/plain": "A figure."}
+
+
+def _words(alt: str) -> dict[str, dict[str, str]]:
+    return {"image/png": {"alt": alt}}
+
+
+def _has_page() -> bool:
+    """Return whether IPython is there to show a figure; a plain script has its words alone."""
+    if find_spec("IPython") is None:
+        return False
+    from IPython.core.getipython import get_ipython
+
+    return get_ipython() is not None
 
 
 def rounded(value: Any, digits: int = 4) -> str:
-    """Return a short text for a number or a small array."""
+    """Return a short text for a number or a small array; what is whole is printed whole."""
     array = np.asarray(value)
     if array.ndim == 0:
-        return f"{array.item():.{digits}g}"
-    return np.array2string(array, precision=digits, threshold=6, edgeitems=2)
+        return _number(array.item(), digits)
+    text = np.array2string(
+        array,
+        threshold=FEW,
+        edgeitems=2,
+        formatter={"float_kind": lambda x: _number(float(x), digits)},
+    )
+    return " ".join(text.split())
+
+
+def _number(value: Any, digits: int) -> str:
+    if not isinstance(value, float):
+        return str(value)
+    if not 1 <= abs(value) < 1e9:
+        return f"{value:.{digits}g}"
+    if value.is_integer():
+        return f"{value:.0f}"
+    return f"{value:.{max(digits, len(str(int(abs(value)))))}g}"

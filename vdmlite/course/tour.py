@@ -2,7 +2,6 @@
 
 import time
 
-import equinox as eqx
 import jax
 import jax.numpy as jnp
 import matplotlib
@@ -16,12 +15,13 @@ from .. import (
     FixedLinear,
     FlowMatching,
     Karras,
-    bits_per_dim,
+    codec,
     compare_schedules,
     data,
+    draw,
     evaluate,
     recipes,
-    sample,
+    walk,
 )
 from ..viz import images, style
 from . import baselines
@@ -39,47 +39,59 @@ def main() -> None:
     style()
     FIGURES.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
+    init_key, fit_key, test_key, pace_key, draw_key, film_key = jax.random.split(
+        jax.random.key(0), 6
+    )
     digits = data.digits()
     print(
         "A variational diffusion model learns to remove noise from 1437 handwritten digits,\n"
         "8×8 pixels of 17 grey levels; 360 others are kept to test it.\n"
     )
     model, curve = fit(
-        recipes.digits(key=jax.random.key(0)),
+        recipes.digits(key=init_key),
         digits,
         steps=pick(smoke=40, laptop=1500),
         batch_size=128,
-        key=jax.random.key(0),
+        key=fit_key,
     )
-    result = evaluate(model, digits.test, draws=pick(smoke=2, laptop=32), key=jax.random.key(1))
+    result = evaluate(model, digits.test, draws=pick(smoke=2, laptop=32), key=test_key)
     report(result, digits)
-    pace(model, digits)
-    keys, steps = jax.random.split(jax.random.key(2), 64), pick(smoke=10, laptop=200)
+    pay(model, digits)
+    pace(model, digits, key=pace_key)
+    steps = pick(smoke=10, laptop=200)
     print(f"\nDrawing 64 digits, {steps} steps each …", flush=True)
-    drawn = jax.vmap(lambda k: sample(model, steps, key=k))(keys)
-    save(curve, digits, np.asarray(drawn), film(model, steps, key=jax.random.key(3)))
+    drawn = draw(model, 64, steps=steps, batch_size=64, key=draw_key)
+    save(curve, digits, drawn, film(model, steps, key=film_key))
     print(f"\nDone in {time.monotonic() - started:.0f} s. The figures are in build/tour.")
     print("Next: `python run.py lab` opens the first lesson in JupyterLab.")
 
 
 def report(result, digits: data.Images) -> None:
     """Print the bound on the test digits, term by term, beside two baselines."""
-
-    def bits(nats) -> float:
-        return float(bits_per_dim(nats, SHAPE))
-
     print("\nThe price of a test digit, in bits per dimension (lower is better)")
     print("  of the model's bound              ± Monte-Carlo error")
     for name in ("prior", "reconstruction", "diffusion"):
-        mean, error = getattr(result.mean, name), getattr(result.error, name)
-        print(f"    {name:<28}{bits(mean):8.4f} ± {bits(error):.4f}")
-    print(f"    {'together':<28}{bits(result.mean.loss):8.4f} ± {bits(result.loss_error):.4f}")
+        print(f"    {name:<30}{getattr(result.bits, name):.4f}")
+    print(f"    {'together':<30}{result.bits.loss:.4f}")
     print("  and of simpler descriptions")
     print(f"    {'all levels equally likely':<28}{baselines.uniform(digits):8.4f}")
     print(f"    {'each pixel by itself':<28}{baselines.pixelwise(digits):8.4f}")
 
 
-def pace(model: VDM, digits: data.Images) -> None:
+def pay(model: VDM, digits: data.Images) -> None:
+    """Print what the test digits take as a file, once they have come back from it."""
+    images = digits.test[: pick(smoke=12, laptop=360)]
+    coded = codec.compress(model, images, steps=pick(smoke=4, laptop=50), lanes=6)
+    same = np.array_equal(codec.decompress(model, coded), images)
+    png = baselines.png(digits._replace(test=images)) * images.size / 8
+    print(
+        f"\nCompressed with the model: {len(images)} test digits in {len(bytes(coded))} bytes "
+        f"(as one PNG file {png:.0f}), "
+        f"{'restored bit for bit' if same else 'NOT RESTORED'}"
+    )
+
+
+def pace(model: VDM, digits: data.Images, *, key) -> None:
     """Print the bound of the same model under five schedules, and how its estimates scatter."""
     ends = float(model.schedule(0.0)), float(model.schedule(1.0))
     schedules = {
@@ -93,30 +105,21 @@ def pace(model: VDM, digits: data.Images) -> None:
     print("                                bits/dim            variance of one draw")
     options = pick(smoke={"draws": 2}, laptop={"draws": 16, "times": 2, "batch_size": 1440})
     unit = np.prod(SHAPE) * np.log(2)
-    found = compare_schedules(model, schedules, digits.test, key=jax.random.key(4), **options)
+    found = compare_schedules(model, schedules, digits.test, key=key, **options)
     for name, one in found.items():
-        bound, error = one.mean.loss / unit, one.loss_error / unit
-        print(f"    {name:<28}{bound:8.4f} ± {error:.4f}   {one.variance / unit**2:14.1f}")
+        print(f"    {name:<30}{one.bits.loss:.4f}   {one.variance / unit**2:14.1f}")
 
 
 def film(model: VDM, steps: int, *, key) -> np.ndarray:
     """Return eight digits on their way from noise: shape (8, 8, height, width, 1), in 0 … 1."""
-    first_key, *step_keys = jax.random.split(key, steps + 1)
-
-    @eqx.filter_jit
-    def walk(model, z, s, t, keys):
-        return jax.vmap(lambda z, k: model.reverse(z, s, t).sample(key=k))(z, keys)
-
+    first_key, walk_key = jax.random.split(key)
     z = jax.vmap(lambda k: model.prior.sample(key=k))(jax.random.split(first_key, 8))
-    times, frames = np.linspace(1, 0, steps + 1), []
-    shown = set(np.linspace(0, steps, 8).astype(int).tolist())
-    for i in range(steps + 1):
-        if i in shown:
-            frames.append(np.clip((np.asarray(z) + 1) / 2, 0, 1))
-        if i < steps:
-            s, t = jnp.asarray(times[i + 1]), jnp.asarray(times[i])
-            z = walk(model, z, s, t, jax.random.split(step_keys[i], 8))
-    return np.stack(frames, axis=1)
+    gammas = model.schedule(jnp.linspace(1.0, 0.0, steps + 1))
+    latents = jax.vmap(lambda z, k: walk(model.denoiser, z, gammas, key=k))(
+        z, jax.random.split(walk_key, 8)
+    )
+    shown = np.linspace(0, steps, 8).astype(int)
+    return np.clip((np.asarray(latents)[:, shown] + 1) / 2, 0, 1)
 
 
 def save(

@@ -1,12 +1,12 @@
-"""Batches: which images an update sees is a function of the seed and its number, nothing else.
+"""Batches: the images of an update are a function of the seed and the update's number alone.
 
-So a run that is taken up again, be it on another number of machines, goes on with the very
-batches it would have seen. A set that fits is on the devices as a whole, and only row numbers
-go there with each update. Of one that does not, each machine reads the rows its own devices
-need while they are still busy with the update before.
+A run that is resumed, even on another number of machines, sees the batches that it would have
+seen without the break. A small data set is copied to the devices once, and an update sends row
+numbers only. From a large one, each machine reads the rows that its own devices need, while
+they still compute the update before.
 
-Beside arrays and NumPy's memory maps, `Rows` will do, which asks for no more than a shape and
-`images[rows]`: such as a class around grain's `MapDataset`, which decodes in parallel.
+Images may be an array, a memory map of NumPy, or any `Rows`: an object with a shape and
+`images[rows]`, such as a class around grain's `MapDataset`, which decodes in parallel.
 """
 
 import functools
@@ -28,7 +28,7 @@ ON_DEVICE = 2**30
 
 @runtime_checkable
 class Rows(Protocol):
-    """Images that are read when an update needs them."""
+    """Images that are read only when an update needs them."""
 
     shape: tuple[int, ...]
 
@@ -55,8 +55,17 @@ def _order(size: int, seed: int, epoch: int) -> np.ndarray:
     return np.random.default_rng((seed, epoch)).permutation(size)
 
 
+def spread(images: Num[np.ndarray, " n h w c"], count: int) -> Num[np.ndarray, " m h w c"]:
+    """Return `count` images, or all if there are fewer, from all over a set.
+
+    Neighbours in a set are often alike: patches of one photograph, images of one class.
+    """
+    count = min(count, len(images))
+    return images[np.arange(count) * len(images) // count]
+
+
 class Batch(NamedTuple):
-    """What one update is given: images, and the rows of them that it takes, part by part."""
+    """The images of one update: a pool of images, and the rows in it, part by part."""
 
     pool: Num[Array, " m h w c"]
     rows: Int[Array, "parts size"]

@@ -1,107 +1,148 @@
-"""The command line: `python -m vdmlite download|train|evaluate|sample|info`."""
+"""The command line: `python -m vdmlite download|train|evaluate|sample|compress|…`."""
 
 import argparse
+import codecs
 import dataclasses
+import io
+import math
+import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-import equinox as eqx
 import jax
 import numpy as np
 
 from .. import (
     AbstractSchedule,
-    BetaLinear,
-    Cosine,
+    Estimate,
     Evaluation,
-    FixedLinear,
-    FlowMatching,
-    Karras,
     bits_per_dim,
     data,
     draw,
     evaluate,
+    schedule,
 )
-from . import datasets, devices, loop
+from . import devices, loop
+from .about import about, memory
+from .batches import spread
+from .datasets import cifar10, imagenet
+from .datasets.reading import DEFAULT, folder
 from .download import DownloadError
-from .figures import look_at, save_figure, sheet
-from .settings import DATA, RECIPES, Settings
+from .log import say
+from .settings import DATA, RECIPES, Settings, keys_of
 
 SCHEDULES: dict[str, Callable[[float, float], AbstractSchedule]] = {
-    "linear": FixedLinear,
-    "karras": Karras,
-    "flow": FlowMatching,
-    "cosine": Cosine,
-    "beta": BetaLinear,
+    "linear": schedule.FixedLinear,
+    "karras": schedule.Karras,
+    "flow": schedule.FlowMatching,
+    "cosine": schedule.Cosine,
+    "beta": schedule.BetaLinear,
 }
-"""What `evaluate` can put a model under, between the model's own ends of γ."""
+"""The schedules of `evaluate`; they get the ends of γ of the model's own schedule."""
 
 _KNOBS = {
-    "width": "channels of every block",
-    "depth": "blocks to the middle, and one more back",
-    "groups": "of channels that are normalised together",
+    "width": "number of channels of every block",
+    "depth": "number of blocks before the middle; one more follow it",
+    "groups": "groups of channels, each normalised by itself",
     "dropout": "share of the activations that is dropped in each block",
 }
 _SWITCHES = {
-    "attention": "in the middle (slow on a CPU)",
-    "attend_everywhere": "after every block too",
-    "half": "multiply in bfloat16: for GPUs from A100 on, and TPUs",
-    "remat": "compute activations twice, to store few: a third more time, far less memory",
+    "attention": "attention in the middle (slow on a CPU)",
+    "attend_everywhere": "attention after every block as well",
+    "bfloat16": "multiply in bfloat16: for GPUs from A100 on, and TPUs; not for a T4",
+    "remat": "compute most activations twice: far less memory, a third more time",
     "scan": "compile one block for all: for GPUs and TPUs",
 }
 
+_PLAIN = {"×": "x", "±": "+-", "→": "->", "∞": "infinity", "γ": "gamma", "…": "...", "ε": "eps"}
+
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Do what the words ask for; return 0, or 2 after saying what is wrong with them."""
+    """Do what the words ask for; return 0, or 2 or 3 after saying what went wrong."""
+    codecs.register_error("vdmlite", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="vdmlite")
     asked = _parser().parse_args(words)
     try:
         asked.do(asked)
-    except (ValueError, OSError, ImportError, DownloadError) as error:
+    except (ValueError, OSError, ImportError, DownloadError, FloatingPointError) as error:
         print(f"vdmlite: {error}", file=sys.stderr)
+        return 3 if isinstance(error, FloatingPointError) else 2
+    except jax.errors.JaxRuntimeError as error:
+        if "RESOURCE_EXHAUSTED" not in str(error):
+            raise
+        words = "too little memory; to train with less: --remat, --bfloat16, --accumulate N"
+        print(f"vdmlite: {words}", file=sys.stderr)
         return 2
-    except FloatingPointError as error:
-        print(f"vdmlite: {error}", file=sys.stderr)
-        return 3
+    except KeyboardInterrupt:
+        return 130
     return 0
 
 
-def _keep_what_is_compiled() -> None:
-    """Let later runs find what this one compiles; a CPU's code JAX itself mistrusts."""
-    if jax.default_backend() != "cpu":
-        jax.config.update("jax_compilation_cache_dir", str(datasets.folder() / "compiled"))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    """Replace what a console or a pipe can't show: an encoding must not cost a result."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(letter, "?") for letter in lost), error.end
+
+
+def _start_jax() -> None:
+    """Make sure that JAX has a device; keep what it compiles for later runs, but on a CPU.
+
+    JAX itself warns against code that was compiled on another CPU.
+    """
+    try:
+        backend = jax.default_backend()
+    except (RuntimeError, AssertionError) as error:
+        raise ValueError(
+            f"JAX finds no device; it was told JAX_PLATFORMS={os.environ.get('JAX_PLATFORMS')}"
+        ) from error
+    if backend != "cpu":
+        with suppress(FileNotFoundError):  # no home: compiled anew each time
+            jax.config.update("jax_compilation_cache_dir", str(folder() / "compiled"))
+            jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
 
 
 def _download(asked: argparse.Namespace) -> None:
-    train, test = datasets.fetch_cifar10(asked.folder, source=asked.source)
-    print(f"CIFAR-10 is in {train} and {test}")
+    train, test = cifar10.fetch_cifar10(asked.folder, source=asked.source)
+    say(f"CIFAR-10 is in {train} and {test}")
 
 
 def _train(asked: argparse.Namespace) -> None:
     machines = asked.coordinator, asked.processes, asked.process
     if asked.distributed or any(word is not None for word in machines):
         devices.start(*machines)
-    _keep_what_is_compiled()
+    _start_jax()
     settings = _overridden(RECIPES[asked.recipe], asked)
     images, folder = _images(settings.data, asked), asked.out or Path("runs") / asked.recipe
     if jax.process_index() == 0:
-        print(_about(settings))
-        print(
+        say(about(settings))
+        say(
             f"On {jax.device_count()} × {jax.devices()[0].device_kind}, images: "
             f"{len(images.train)} to train, {len(images.test)} to test ({settings.data}). "
             f"Everything goes to {folder}; the first update waits for the compiler."
         )
-    pace = loop.Pace(asked.log_every, asked.save_every, asked.look_every or settings.steps + 1)
-    look = look_at(images) if asked.look_every else None
+    looks = asked.look_every or settings.steps + 1
+    pace = loop.Pace(asked.log_every, asked.save_every, looks, asked.save_minutes)
+    look = None
+    if asked.look_every:
+        from .figures import look_at  # only now: matplotlib is an extra
+
+        look = look_at(images, seed=settings.seed)
     loop.run(settings, images, folder, pace=pace, fsdp=asked.fsdp, look=look)
 
 
 def _evaluate(asked: argparse.Namespace) -> None:
-    _keep_what_is_compiled()
+    _start_jax()
+    key = keys_of(asked.seed).evaluate
     vdm, settings = loop.load(asked.checkpoint)
-    images = _images(asked.data or settings.data, asked).test[: asked.limit]
+    images = _images(asked.data or settings.data, asked).test
+    images = spread(images, asked.limit or len(images))
     ends = [float(vdm.schedule(t)) for t in (0.0, 1.0)]
     others = {name: make(*ends) for name, make in SCHEDULES.items()}
     first = asked.schedule or "own"
@@ -113,25 +154,24 @@ def _evaluate(asked: argparse.Namespace) -> None:
         name: evaluate(
             vdm.under(schedules[name]),
             images,
-            steps=asked.steps,
+            timesteps=asked.steps,
             draws=asked.draws,
             times=asked.times,
             batch_size=asked.batch_size,
-            file=asked.keep and asked.keep / f"{name}.npz",
-            key=jax.random.key(asked.seed),
+            file=asked.keep and asked.keep / f"{name}.vdm",
+            key=key,
         )
         for name in dict.fromkeys(names)
     }
     times = "T → ∞" if asked.steps is None else f"T = {asked.steps}"
-    print(f"{len(images)} test images ({asked.data or settings.data}), {times}, in bits/dim")
-    print(f"under its {first} schedule" if first == "own" else f"under the {first} schedule")
+    say(f"{len(images)} test images ({asked.data or settings.data}), {times}, in bits/dim")
+    say(f"under its {first} schedule" if first == "own" else f"under the {first} schedule")
     for name in ("prior", "reconstruction", "diffusion"):
-        both = getattr(found[first].mean, name), getattr(found[first].error, name)
-        mean, error = (float(bits_per_dim(a, vdm.shape)) for a in both)
-        print(f"  {name:<16}{mean:9.4f} ± {error:.4f}")
-    print(f"  {'together':<16}{_bound(found[first], vdm.shape)}")
+        say(f"  {name:<16}{_aligned(getattr(found[first].bits, name))}")
+    say(f"  {'together':<16}{_aligned(found[first].bits.loss)}")
     if asked.invariance:
         _print_invariance(found, first, vdm.shape, ends)
+        say(verdict(_gaps(found, first, vdm.shape), asked.draws, asked.error))
 
 
 def _print_invariance(
@@ -139,78 +179,113 @@ def _print_invariance(
 ) -> None:
     """Print the bound of each schedule, its paired difference to the first, its variance."""
     unit = float(np.prod(shape)) * np.log(2)
-    print(
+    say(
         f"\nThe same model under several schedules, all from γ = {ends[0]:.2f} to {ends[1]:.2f}"
     )
-    print(f"  {'':<10}{'bits/dim':>18}{f'less {first}':>20}{'variance':>11}{'ratio':>8}")
-    for name, one in found.items():
-        gap, error = (float(bits_per_dim(a, shape)) for a in one.minus(found[first]))
-        print(
-            f"  {name:<10}{_bound(one, shape):>18}{gap:>11.4f} ± {error:.4f}"
+    say(f"  {'':<10}{'bits/dim':>18}{f'less {first}':>20}{'variance':>11}{'ratio':>8}")
+    for name, (gap, error) in _gaps(found, first, shape).items():
+        one = found[name]
+        say(
+            f"  {name:<10}{_aligned(one.bits.loss):>18}{gap:>11.4f} ± {error:.4f}"
             f"{one.variance / unit**2:>11.3g}{one.variance / found[first].variance:>8.2f}"
         )
 
 
-def _bound(found: Evaluation, shape: tuple[int, ...]) -> str:
-    mean, error = (float(bits_per_dim(a, shape)) for a in (found.mean.loss, found.loss_error))
-    return f"{mean:9.4f} ± {error:.4f}"
+def _gaps(
+    found: dict[str, Evaluation], first: str, shape: tuple[int, ...]
+) -> dict[str, Estimate]:
+    """Return the difference of each bound to the first, in bits/dim."""
+    return {
+        name: bits_per_dim(one.minus(found[first]).loss, shape) for name, one in found.items()
+    }
+
+
+def verdict(gaps: Mapping[str, tuple[Any, Any]], draws: int, target: float) -> str:
+    """Say whether bounds are the same, from the differences to one of them.
+
+    `gaps` are these differences, also that of the one to itself, and their standard errors in
+    bits/dim, from the spread of `draws` passes. Bounds are the same if no difference is
+    significant, and all are known to `target`. The rounding of float32, about 1e-4 bits/dim,
+    is no difference.
+    """
+    freedom = draws - 1
+    scores = {
+        name: abs(float(gap)) / math.hypot(error, 1e-4) for name, (gap, error) in gaps.items()
+    }
+    name = max(scores, key=lambda n: scores[n])
+    (gap, error), score = gaps[name], scores[name]
+    # Student's t: the chance of such a score between equal bounds, in any of the comparisons.
+    tail = jax.scipy.special.betainc(freedom / 2, 0.5, freedom / (freedom + score**2))
+    difference = f"{gap:.4f} ± {error:.4f} bits/dim, {score:.1f} standard errors ({name})"
+    if (len(gaps) - 1) * float(tail) < 0.001:
+        return f"Not the same bound: they differ by {difference}."
+    worst = max(error for _, error in gaps.values())
+    if worst > target:
+        enough = math.ceil(draws * (worst / target) ** 2)
+        return (
+            f"Inconclusive: the differences are known to ± {worst:.4f} bits/dim only. To know "
+            f"them to ± {target:g}, try --draws {enough} or more."
+        )
+    return f"The same bound: the most significant difference is {difference}."
+
+
+def _aligned(found: Estimate) -> str:
+    return f"{found.mean:9.4f} ± {found.error:.4f}"
 
 
 def _sample(asked: argparse.Namespace) -> None:
-    _keep_what_is_compiled()
+    from .figures import save_figure, sheet
+
+    _start_jax()
+    key = keys_of(asked.seed).sample
     vdm, settings = loop.load(asked.checkpoint)
     asked.out.parent.mkdir(parents=True, exist_ok=True)
-    drawn = draw(vdm, asked.count, steps=asked.steps, key=jax.random.key(asked.seed))
+    drawn = draw(vdm, asked.count, steps=asked.steps, key=key)
     levels = getattr(vdm.decoder, "levels", 256)
     save_figure(sheet(drawn, levels, f"{settings.recipe}, {asked.steps} steps"), asked.out)
-    print(f"{asked.count} images in {asked.out}")
+    say(f"{asked.count} images in {asked.out}")
+
+
+def _compress(asked: argparse.Namespace) -> None:
+    from ..codec.command import compress_file  # only now: constriction is an extra
+
+    _start_jax()
+    options = {name: getattr(asked, name) for name in ("model", "steps", "lanes", "force")}
+    compress_file(asked.images, asked.out, optimal=asked.grid == "optimal", **options)
+
+
+def _decompress(asked: argparse.Namespace) -> None:
+    from ..codec.command import decompress_file
+
+    _start_jax()
+    decompress_file(asked.archive, asked.out, model=asked.model, force=asked.force)
 
 
 def _info(asked: argparse.Namespace) -> None:
-    if asked.what in RECIPES:
-        settings = RECIPES[asked.what]
-    elif Path(asked.what).exists():
+    if str(asked.what) in RECIPES:
+        settings = RECIPES[str(asked.what)]
+    elif asked.what.exists():
         _, settings = loop.load(asked.what)
     else:
         raise FileNotFoundError(
             f"{asked.what} is no file or folder, nor a recipe, which are {', '.join(RECIPES)}"
         )
-    print(_about(settings))
-
-
-def _about(settings: Settings) -> str:
-    """Describe a run: its model, its settings."""
-    vdm = eqx.filter_eval_shape(lambda: settings.model(key=jax.random.key(0)))
-
-    def count(tree: Any) -> int:
-        return sum(a.size for a in jax.tree.leaves(tree) if hasattr(a, "size"))
-
-    weights, positions = count(vdm), vdm.shape[0] * vdm.shape[1]
-    kernels = sum(a.size for a in jax.tree.leaves(vdm) if getattr(a, "ndim", 0) == 4)
-    lines = [
-        f"{settings.recipe}: images of {' × '.join(map(str, vdm.shape))}, "
-        f"{weights:,} weights ({count(vdm.schedule):,} in the schedule)",
-        f"  about {6e-9 * kernels * positions:.3g} GFLOP an image and update; weights, their "
-        f"average and Adam's moments take {16e-6 * weights:,.0f} MB",
-    ]
-    for field in dataclasses.fields(settings):
-        if field.name != "recipe":
-            lines.append(f"  {field.name:<15}{getattr(settings, field.name)}")
-    return "\n".join(lines)
+    say(about(settings))
+    say(memory(settings))
 
 
 def _images(name: str, asked: argparse.Namespace) -> data.Images:
     if name in ("digits", "patches"):
         return getattr(data, name)()
     if name == "cifar10":
-        return datasets.cifar10(asked.folder)
+        return cifar10.cifar10(asked.folder)
     if asked.folder is None or asked.variant is None:
         raise ValueError(
             f"{name} is read from files you have: give --folder and --variant, one of "
-            f"{', '.join(v.name.lower() for v in datasets.Variant)}"
+            f"{', '.join(v.name.lower() for v in imagenet.Variant)}"
         )
-    variant = datasets.Variant[asked.variant.upper()]
-    return datasets.imagenet(asked.folder, int(name[-2:]), variant=variant)
+    variant = imagenet.Variant[asked.variant.upper()]
+    return imagenet.imagenet(asked.folder, int(name[-2:]), variant=variant)
 
 
 def _overridden(settings: Settings, asked: argparse.Namespace) -> Settings:
@@ -233,8 +308,11 @@ def _parser() -> argparse.ArgumentParser:
     _add_train(jobs)
     _add_evaluate(jobs)
     _add_sample(jobs)
+    _add_compress(jobs)
+    _add_decompress(jobs)
     info = _add_job(jobs, "info", "what a recipe or a checkpoint is made of", "info cifar10")
-    info.add_argument("what", help=f"a checkpoint, its folder, or one of {', '.join(RECIPES)}")
+    words = f"a checkpoint, its folder, or one of {', '.join(RECIPES)}"
+    info.add_argument("what", type=_path, help=words)
     info.set_defaults(do=_info)
     return parser
 
@@ -244,6 +322,16 @@ def _add_job(jobs: Any, name: str, words: str, example: str) -> argparse.Argumen
     return jobs.add_parser(name, help=words, description=words, epilog=epilog)
 
 
+def _option(job: Any, flag: str, words: str, without: Any = None, **more: Any) -> None:
+    """Add an option, with its default in its help, or with what happens `without` it."""
+    shown = more.get("default") if without is None else without
+    job.add_argument(flag, help=f"{words} (default: {shown})", **more)
+
+
+def _switch(job: Any, flag: str, words: str) -> None:
+    _option(job, flag, words, "no", action="store_true")
+
+
 def _count(word: str) -> int:
     """Read a number that is at least 1, for argparse."""
     if (number := int(word)) < 1:
@@ -251,27 +339,43 @@ def _count(word: str) -> int:
     return number
 
 
+def _above_0(word: str) -> float:
+    """Read a number above 0, for argparse."""
+    if not 0 < (number := float(word)) < math.inf:
+        raise argparse.ArgumentTypeError(f"must be above 0 and finite, got {number}")
+    return number
+
+
+def _path(word: str) -> Path:
+    """Read a path, in which ~ is the home directory, for argparse."""
+    try:
+        return Path(word).expanduser()
+    except RuntimeError as error:
+        raise argparse.ArgumentTypeError(f"there is no home directory for {word}") from error
+
+
+def _png(word: str) -> Path:
+    """Read the path of a PNG file, for argparse."""
+    if not word.lower().endswith(".png"):
+        raise argparse.ArgumentTypeError(f"only PNG is written: must end in .png, got {word}")
+    return _path(word)
+
+
 def _add_folder(job: argparse.ArgumentParser) -> None:
-    job.add_argument(
-        "--folder",
-        type=Path,
-        help=f"where data is (default: VDMLITE_DATA or {datasets.folder()})",
+    _option(job, "--folder", "where data is", DEFAULT, type=_path)
+    names = [v.name.lower() for v in imagenet.Variant]
+    words = (
+        f"ImageNet: which downsampling your files are; the paper's numbers are on {names[0]}"
     )
-    names = [v.name.lower() for v in datasets.Variant]
-    job.add_argument(
-        "--variant",
-        choices=names,
-        help="ImageNet only: which downsampling your files are; the paper's numbers are on "
-        f"{names[0]}",
-    )
+    _option(job, "--variant", words, "none; ImageNet needs it", choices=names)
 
 
 def _add_download(jobs: Any) -> None:
     words = "fetch CIFAR-10, checked, and decode it once"
     job = _add_job(jobs, "download", words, "download cifar10")
     job.add_argument("name", choices=["cifar10"])
-    job.add_argument("--folder", type=Path, help=f"where to (default: {datasets.folder()})")
-    job.add_argument("--source", type=Path, help="files you have: nothing is downloaded then")
+    _option(job, "--folder", "where to", DEFAULT, type=_path)
+    _option(job, "--source", "files you have", "download them", type=_path)
     job.set_defaults(do=_download)
 
 
@@ -280,47 +384,47 @@ def _add_train(jobs: Any) -> None:
         "train",
         help="train a recipe, or go on with it",
         description="Train a recipe. Called again with the same --out, it goes on from the "
-        "newest checkpoint, exactly. Ctrl-C and SIGTERM save first.",
-        epilog="Several GPUs of one machine are used as they are. On SLURM: srun python -m "
-        "vdmlite train cifar10 --distributed. By hand, on each machine: --coordinator "
+        "newest checkpoint, exactly. Ctrl-C, SIGTERM and a lost connection save first.",
+        epilog="Several GPUs of one machine are used without any option. On SLURM: srun python "
+        "-m vdmlite train cifar10 --distributed. By hand, on each machine: --coordinator "
         "HOST:PORT --processes N --process I.",
     )
     job.add_argument("recipe", choices=list(RECIPES))
-    job.add_argument("--out", type=Path, help="the run's folder (default: runs/RECIPE)")
-    settings = job.add_argument_group("settings (default: the recipe's; see `info RECIPE`)")
+    _option(job, "--out", "the run's folder", "runs/RECIPE", type=_path)
+    recipes = "the recipe's"
+    settings = job.add_argument_group("settings (those of a recipe: `info RECIPE`)")
     for field in dataclasses.fields(Settings):
-        flag, words = "--" + field.name.replace("_", "-"), field.metadata.get("help")
-        name = None if field.name == "data" else "N"
+        flag, words = "--" + field.name.replace("_", "-"), field.metadata["help"]
         if field.type is bool:
-            settings.add_argument(flag, action=argparse.BooleanOptionalAction, help=words)
-        elif field.type in (int, float, str) and field.name != "recipe":
-            known = DATA if field.name == "data" else None
-            settings.add_argument(
-                flag, type=field.type, choices=known, metavar=name, help=words
-            )
+            action = argparse.BooleanOptionalAction
+            _option(settings, flag, words, recipes, default=None, action=action)
+        elif field.name == "data":
+            _option(settings, flag, words, recipes, choices=DATA)
+        elif field.type in (int, float):
+            _option(settings, flag, words, recipes, type=field.type, metavar="N")
     net = job.add_argument_group("the network (see vdmlite.nn.UNet)")
     for name, words in _KNOBS.items():
         kind = float if name == "dropout" else _count
-        net.add_argument(f"--{name}", type=kind, metavar="N", help=words)
+        _option(net, f"--{name}", words, recipes, type=kind, metavar="N")
     for name, words in _SWITCHES.items():
-        flag = "--" + name.replace("_", "-")
-        net.add_argument(flag, action=argparse.BooleanOptionalAction, help=words)
-    pace = job.add_argument_group("pace, in updates")
+        flag, action = "--" + name.replace("_", "-"), argparse.BooleanOptionalAction
+        _option(net, flag, words, recipes, default=None, action=action)
+    pace = job.add_argument_group("pace, in updates but for minutes")
     for name, kind, default, words in (
         ("log", _count, 50, "a line for the log"),
         ("save", _count, 1000, "a checkpoint; the newest three are kept"),
         ("look", int, 5000, "figures, and the bound on test images; 0 for never"),
     ):
-        flag, words = f"--{name}-every", f"{words} (default: {default})"
-        pace.add_argument(flag, type=kind, default=default, metavar="N", help=words)
+        _option(pace, f"--{name}-every", words, default=default, type=kind, metavar="N")
+    words = "a checkpoint as well after so many minutes"
+    _option(pace, "--save-minutes", words, default=10.0, type=_above_0, metavar="N")
     many = job.add_argument_group("devices")
-    many.add_argument(
-        "--fsdp", action="store_true", help="divide the weights over them as well"
-    )
-    many.add_argument("--distributed", action="store_true", help="join a cluster JAX knows")
-    many.add_argument("--coordinator", metavar="HOST:PORT", help="the first machine")
-    many.add_argument("--processes", type=int, metavar="N", help="of the run, in all")
-    many.add_argument("--process", type=int, metavar="I", help="which this one is, from 0")
+    _switch(many, "--fsdp", "divide the weights over the devices as well")
+    _switch(many, "--distributed", "join a cluster that JAX knows")
+    one = "one process"
+    _option(many, "--coordinator", "the first machine", one, metavar="HOST:PORT")
+    _option(many, "--processes", "number of processes of the run", one, type=int, metavar="N")
+    _option(many, "--process", "number of this process, from 0", one, type=int, metavar="I")
     _add_folder(job)
     job.set_defaults(do=_train)
 
@@ -328,34 +432,65 @@ def _add_train(jobs: Any) -> None:
 def _add_evaluate(jobs: Any) -> None:
     words = "the bound on the test images, with its error"
     job = _add_job(jobs, "evaluate", words, "evaluate runs/patches --invariance")
-    job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
-    job.add_argument("--steps", type=_count, help="T, the reverse steps (default: T → ∞)")
-    job.add_argument(
-        "--schedule",
-        choices=list(SCHEDULES),
-        help="another than its own, between the same ends",
+    job.add_argument("checkpoint", type=_path, help="a checkpoint, or a run's folder")
+    _option(job, "--steps", "T, the number of reverse steps", "T → ∞", type=_count)
+    words = "another schedule between the same ends"
+    _option(job, "--schedule", words, "the model's own", choices=list(SCHEDULES))
+    _switch(job, "--invariance", "compare the bound under all these schedules, with a verdict")
+    words = "standard error in bits/dim that the verdict needs"
+    _option(job, "--error", words, default=0.01, type=_above_0)
+    words = "keep the draws there; an interrupted command goes on from them"
+    _option(job, "--keep", words, "draws are not kept", type=_path, metavar="FOLDER")
+    _option(job, "--draws", "passes over the images", default=8, type=_count)
+    _option(job, "--times", "draws of t for each image in a pass", default=1, type=_count)
+    _option(job, "--limit", "only so many images, from all over the set", "all", type=_count)
+    _option(
+        job, "--batch-size", "images at a time; it changes no result", default=128, type=_count
     )
-    job.add_argument(
-        "--invariance", action="store_true", help="under all of these as well, in a table"
-    )
-    job.add_argument(
-        "--keep", type=Path, metavar="FOLDER", help="of draws, to go on from if interrupted"
-    )
-    job.add_argument("--draws", type=_count, default=8, help="passes over the images")
-    job.add_argument("--times", type=_count, default=1, help="times for each image and pass")
-    job.add_argument("--limit", type=_count, help="only so many images")
-    job.add_argument("--batch-size", type=_count, default=128, help="changes no number")
-    job.add_argument("--data", choices=DATA, help="other images than it was trained on")
-    job.add_argument("--seed", type=int, default=0, help="of the times and the noise")
+    _option(job, "--data", "other images", "those it was trained on", choices=DATA)
+    _option(job, "--seed", "seed of the times and the noise", default=0, type=int)
     _add_folder(job)
     job.set_defaults(do=_evaluate)
 
 
 def _add_sample(jobs: Any) -> None:
     job = _add_job(jobs, "sample", "draw images", "sample runs/patches --steps 100")
-    job.add_argument("checkpoint", type=Path, help="a checkpoint, or a run's folder")
-    job.add_argument("--steps", type=_count, default=250, help="reverse steps")
-    job.add_argument("--count", type=_count, default=16, help="images (default: 16)")
-    job.add_argument("--seed", type=int, default=0, help="another one, other images")
-    job.add_argument("--out", type=Path, default=Path("samples.png"), help="a PNG file")
+    job.add_argument("checkpoint", type=_path, help="a checkpoint, or a run's folder")
+    _option(job, "--steps", "reverse steps", default=250, type=_count)
+    _option(job, "--count", "images", default=16, type=_count)
+    _option(job, "--seed", "another one draws other images", default=0, type=int)
+    _option(job, "--out", "a PNG file", default=Path("samples.png"), type=_png)
     job.set_defaults(do=_sample)
+
+
+def _add_compress(jobs: Any) -> None:
+    example = "compress images.npy --model digits -o images.vdmz"
+    job = _add_job(
+        jobs, "compress", "compress images without loss, by a model's bound", example
+    )
+    words = "a .npy file of integers (n, height, width, channels), or a folder of PNG or WebP"
+    job.add_argument("images", type=_path, help=words)
+    _add_files(job, "the compressed file")
+    _option(
+        job, "--steps", "T, the number of steps that the bound is of", default=64, type=_count
+    )
+    words = "noise levels: even, or those that make the bound least"
+    _option(job, "--grid", words, default="even", choices=["even", "optimal"])
+    words = "images side by side; more are faster, and each lane borrows its first bits"
+    _option(job, "--lanes", words, "one for each 100 images", type=_count)
+    job.set_defaults(do=_compress)
+
+
+def _add_decompress(jobs: Any) -> None:
+    example = "decompress images.vdmz --model digits -o images.npy"
+    job = _add_job(jobs, "decompress", "restore what was compressed, bit for bit", example)
+    job.add_argument("archive", type=_path, help="what `compress` wrote")
+    _add_files(job, "a .npy file")
+    job.set_defaults(do=_decompress)
+
+
+def _add_files(job: argparse.ArgumentParser, out: str) -> None:
+    words = "digits or patches, which are shipped, a run's folder, or a checkpoint"
+    job.add_argument("--model", required=True, help=words)
+    job.add_argument("-o", "--out", required=True, type=_path, help=out)
+    _switch(job, "--force", "replace an older file")

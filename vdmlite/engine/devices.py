@@ -1,8 +1,8 @@
-"""Devices: one, several, or several machines. The same code runs on all of them.
+"""Devices: one, several, or those of several machines. The same code runs on all of them.
 
-Batches are divided over a mesh of all devices; the weights are copied to each, or divided as
-well (fully sharded, FSDP), which saves memory and costs communication. XLA does the rest. A
-mesh is made with `AxisType.Auto`, whatever a version of JAX takes for its default.
+Batches are divided over a mesh of all devices. The weights are copied to each device, or
+divided as well (fully sharded, FSDP), which saves memory and costs communication. XLA does the
+rest. The mesh has `AxisType.Auto`, because the default differs between versions of JAX.
 """
 
 from typing import Any
@@ -42,28 +42,28 @@ def mesh() -> Mesh:
 
 
 def compiler_options() -> dict[str, str] | None:
-    """Return what XLA is told on this machine, for `jax.jit`.
+    """Return the options of XLA on this machine, for `jax.jit`.
 
-    On a CPU it drops the barriers that make `remat` recompute late, unless told not to.
+    On a CPU, XLA removes the barriers that make `remat` compute late, unless it is told not to.
     """
     keep = {"xla_disable_hlo_passes": "cse_barrier_expander"}
     return keep if jax.default_backend() == "cpu" else None
 
 
 def copied(mesh: Mesh) -> NamedSharding:
-    """Return the sharding of what every device has whole."""
+    """Return the sharding of arrays that every device has as a whole."""
     return NamedSharding(mesh, PartitionSpec())
 
 
 def divided(mesh: Mesh, axis: int = 0) -> NamedSharding:
-    """Return the sharding of what is divided over the devices along one axis."""
+    """Return the sharding of arrays that are divided over the devices along one axis."""
     return NamedSharding(mesh, PartitionSpec(*[None] * axis, "data"))
 
 
 def shardings(tree: Any, mesh: Mesh, *, fsdp: bool = False) -> Any:
     """Return a sharding for every array of a tree: copied, or divided if `fsdp`.
 
-    What is divided is divided along its longest axis that the devices divide evenly.
+    An array is divided along the longest axis whose size the number of devices divides.
     """
 
     def of(a: AnyArray | jax.ShapeDtypeStruct) -> NamedSharding:
@@ -113,9 +113,9 @@ def collect(tree: Any) -> Any:
 
 
 def agree(asked: bool, *, now: bool) -> bool:
-    """Return whether any process asks for something. All must call it, and with one `now`.
+    """Return whether any process asks for something. All call it, with the same `now`.
 
-    One process knows at once; several ask each other only now and then.
+    Several processes ask each other only if `now` is true, for that takes time.
     """
     if jax.process_count() == 1:
         return asked

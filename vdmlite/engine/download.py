@@ -1,7 +1,7 @@
-"""Downloading a file that is known beforehand: from any mirror, whole or not at all.
+"""Download a file whose size and SHA-256 are known: from any mirror, whole or not at all.
 
-Its size and SHA-256 decide what it is, so it may come from anywhere, in any number of
-pieces. Nothing is unpacked or run.
+Because these two are checked, the file may come from anywhere, in any number of pieces.
+Nothing is unpacked or run.
 """
 
 import hashlib
@@ -22,7 +22,7 @@ BLOCK = 1 << 16
 
 
 class DownloadError(RuntimeError):
-    """A file could not be had; the message says what happened at each mirror."""
+    """A file could not be downloaded; the message says what happened at each mirror."""
 
 
 def download(
@@ -37,9 +37,10 @@ def download(
 ) -> Path:
     """Return the path of a file of `size` bytes, after fetching it from the first good mirror.
 
-    What has arrived is kept in `<name>.part`, and a later call goes on from there. A mirror is
-    left after so many `attempts` that brought nothing new. Between them it gets `wait` seconds
-    of rest, twice as many each time; `timeout` is that of a silent connection, in seconds.
+    What has arrived is kept in `<name>.part`, and a later call goes on from there. After so
+    many `attempts` without a new byte the next mirror is tried. Before each new attempt it
+    waits, `wait` seconds at first and twice as long each time. A connection that is silent for
+    `timeout` seconds counts as broken.
 
     Raises:
         ValueError: no mirror, or one that isn't http(s).
@@ -55,9 +56,8 @@ def download(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         check_space(path.parent, size - _length(part), path.name)
-        with tqdm(
-            total=size, desc=path.name, unit="B", unit_scale=True, ncols=80, disable=None
-        ) as bar:
+        look: dict = {"unit": "B", "unit_scale": True, "ncols": 80, "disable": None}
+        with tqdm(total=size, desc=path.name, **look) as bar:
             job = _Job(part, size, sha256, attempts, wait, timeout, bar)
             for url in urls:
                 try:
@@ -115,7 +115,7 @@ class _Job(NamedTuple):
 def _from_mirror(url: str, job: _Job) -> None:
     """Complete the partial file from one mirror and check it; delete it if it is wrong.
 
-    If it was begun elsewhere, this mirror may not be to blame: it is asked for all of it.
+    If another mirror began it, that one may be at fault: then this one sends all of it again.
     """
     for _ in range(2 if _length(job.part) else 1):
         _persist(url, job)

@@ -1,4 +1,4 @@
-"""What a run shows of itself while it goes on: figures in its folder, numbers for its log."""
+"""What a run shows while it trains: figures in its folder, numbers for its log."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -6,37 +6,40 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib
-import matplotlib.pyplot as plt
 import numpy as np
 from jaxtyping import Integer
-from matplotlib.figure import Figure
 
-from .. import VDM, bits_per_dim, draw, error_curve, evaluate
+from .. import VDM, draw, error_curve, evaluate
 from .._types import Key
 from ..data import Images
+from ..extras import needs
 from ..files import whole_file
 from ..viz import images as tile
 from ..viz import style
+from .batches import spread
 from .log import read_log
+from .settings import keys_of
+
+with needs("matplotlib", extra="plot"):
+    import matplotlib
+    import matplotlib.pyplot as plt
+    from matplotlib.figure import Figure
 
 
 def look_at(
-    images: Images, *, examples: int = 256, count: int = 16, steps: int = 100
+    images: Images, *, examples: int = 256, count: int = 16, steps: int = 100, seed: int = 1
 ) -> Callable[[VDM, Path, int], dict[str, Any]]:
-    """Return what a run calls now and then with its average model.
+    """Return the function that a run calls now and then with its average model.
 
     It measures the bound on some test images, and draws `count` images in `steps` steps, the
     loss so far, the error along γ and the schedule: `samples.png`, `loss.png`, `gamma.png`.
     """
 
     def look(average: VDM, folder: Path, step: int) -> dict[str, Any]:
-        keys = jax.random.split(jax.random.key(step), 3)
-        some = images.test[:: max(1, len(images.test) // examples)][:examples]
+        keys = jax.random.split(jax.random.fold_in(keys_of(seed).look, step), 3)
+        some = spread(images.test, examples)
         found = evaluate(average, some, draws=4, batch_size=64, key=keys[0])
-        bits, error = (
-            float(bits_per_dim(a, average.shape)) for a in (found.mean.loss, found.loss_error)
-        )
+        bits, error = map(float, found.bits.loss)
         drawn = draw(average, count, steps=steps, key=keys[1])
         backend = matplotlib.get_backend()
         matplotlib.use("agg")
@@ -67,11 +70,14 @@ def save_figure(figure: Figure, path: Path) -> None:
 
 
 def _along_gamma(vdm: VDM, images: np.ndarray, *, key: Key) -> Figure:
-    """Return m(γ), where the bound is spent, beside the schedule."""
+    """Return a figure of m(γ), the error along γ, beside one of the schedule."""
     t = jnp.linspace(0, 1, 101)
     path = np.asarray(jax.vmap(vdm.schedule)(t))
     found = error_curve(
-        vdm, images, np.linspace(path[0], path[-1], 24), draws=64, batch_size=64, key=key
+        *(vdm, spread(images, 64), np.linspace(path[0], path[-1], 24)),
+        draws=64,
+        batch_size=64,
+        key=key,
     )
     size = float(np.prod(vdm.shape))
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.4))

@@ -1,6 +1,8 @@
 """The log of a run: a bar on the screen, and a file with a line for every few updates."""
 
 import json
+import os
+import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,17 +17,32 @@ from tqdm import tqdm
 
 from .._types import Scalar
 from ..bound import VLB
-from ..files import whole_file
+from ..files import naming, whole_file
 from .settings import Settings
 
 
 class Report(eqx.Module):
-    """What an update tells: its batch's bound in bits per dimension, its gradient's norm."""
+    """The numbers of an update: the bound of its batch in bits/dim, the gradient's norm."""
 
     terms: VLB
     gradient_norm: Scalar
     sound: Bool[Array, ""]
     """Whether all was finite, in this update and in every one before."""
+
+
+def say(words: str) -> None:
+    """Print a line at once, above a progress bar if there is one.
+
+    If nobody can read it any more, after `| head` or a lost connection, this and all further
+    lines are dropped: that must not end a run.
+    """
+    if (screen := sys.stdout) is None:
+        return
+    try:
+        tqdm.write(words)
+        screen.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), screen.fileno())
 
 
 class Log:
@@ -51,12 +68,12 @@ class Log:
             self.say(f"nothing is left to do: the run is at update {step}")
 
     def wait(self, report: Report) -> None:
-        """Take a report, whose numbers may still be computed."""
+        """Take a report, whose numbers the device may still be computing."""
         self.waiting.append(report)
         self.bar.update()
 
     def write(self, step: int) -> bool:
-        """Write the mean of what waits as one line; return whether all of it was sound."""
+        """Write the mean of the waiting reports as a line; return whether all were sound."""
         reports: list[Report] = [jax.tree.map(np.asarray, r) for r in self.waiting]
         seconds, self.since, self.waiting = time.monotonic() - self.since, time.monotonic(), []
         unsound = [r for r in reports if not r.sound]
@@ -82,7 +99,7 @@ class Log:
         return True
 
     def note(self, step: int, make: Callable[[], dict[str, Any]]) -> None:
-        """Write a line of what `make` returns, whose time does not count as training's."""
+        """Write what `make` returns as a line; its time does not count as training time."""
         if self.active:
             found = make()
             self._append(step=step, **found)
@@ -92,7 +109,7 @@ class Log:
     def say(self, words: str) -> None:
         """Print a line above the bar."""
         if self.active:
-            tqdm.write(words)
+            say(words)
 
     def close(self) -> None:
         """Leave the bar as it is."""
@@ -100,7 +117,7 @@ class Log:
 
     def _append(self, **line: Any) -> None:
         if self.active:
-            with self.file.open("a", encoding="utf-8") as file:
+            with naming(self.file), self.file.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
 
 

@@ -1,10 +1,10 @@
 """The loop: train by settings, on any number of devices, and lose nothing on the way.
 
 A run lives in a folder: checkpoints, `log.jsonl` with a line for every few updates, figures.
-Whoever calls `run` on it again, after a kill or with more `steps`, goes on where the newest
-checkpoint was, as if nothing had happened: bit for bit on a CPU. A GPU's compiler may choose
-other kernels the next time, which round otherwise, unless XLA_FLAGS has
---xla_gpu_deterministic_ops=true.
+A second call of `run` on the folder, after a kill or with more `steps`, goes on from the newest
+checkpoint and ends with the same weights as a run that nobody stopped: on a CPU with the same
+bits. On a GPU the compiler may choose other kernels the next time, which round differently,
+unless XLA_FLAGS contains --xla_gpu_deterministic_ops=true.
 """
 
 import dataclasses
@@ -12,10 +12,12 @@ import json
 import os
 import signal
 import threading
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -24,29 +26,34 @@ import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
-from .. import VDM, TrainState, apply_gradient, bits_per_dim, init, training_gradient
+from .. import VDM, TrainState, apply_gradient, bits_per_dim, init, storage, training_gradient
 from ..bound import VLB
 from ..data import Images
 from . import checkpoint, devices
 from .batches import Batch, augment, rows_of, source
+from .lock import only_run_in
 from .log import Log, Report
-from .settings import Settings
+from .settings import Settings, keys_of
+
+NOISE = 2
+"""Rises whenever an update draws other noise than before. Checkpoints remember it."""
 
 
 def start_state(settings: Settings) -> TrainState:
     """Return the state before the first update."""
-    model = settings.model(key=jax.random.key(settings.seed))
-    return init(model, settings.optimiser())
+    # Not one compiled function: for the published networks XLA takes longer over it (34
+    # CPU-seconds) than over all of its operations one by one (13).
+    return init(settings.model(key=keys_of(settings.seed).init), settings.optimiser())
 
 
 def update_function(settings: Settings, where: Any) -> Callable[..., tuple[TrainState, Report]]:
     """Return the compiled update: ((batch, its number), state) → (state, report).
 
-    The memory of the state is used for the new one, which lies on the devices as the
-    shardings `where` say. An update that is not finite leaves the state as it was, and so do
-    all after it: what it went wrong with can be looked at.
+    The new state takes over the old one's memory, and lies on the devices as the shardings
+    `where` say. An update that is not finite leaves the state unchanged, and so do all later
+    ones: the state that it failed on can be examined.
     """
-    optimiser = settings.optimiser()
+    optimiser, parts = settings.optimiser(), settings.accumulate
 
     def gradient(vdm: VDM, batch: Batch, part: jax.Array, key: jax.Array) -> tuple[VLB, VDM]:
         data_key, noise_key = jax.random.split(jax.random.fold_in(key, part))
@@ -62,26 +69,30 @@ def update_function(settings: Settings, where: Any) -> Callable[..., tuple[Train
     @eqx.filter_jit(donate="all-except-first", compiler_options=options)  # pyright: ignore
     def update(given: tuple[Batch, Any], state: TrainState) -> tuple[TrainState, Report]:
         batch, number = given
-        key = jax.random.fold_in(jax.random.key(settings.seed), state.step)
+        key = jax.random.fold_in(keys_of(settings.seed).noise, state.step)
 
-        def add(total: Any, part: jax.Array) -> tuple[Any, None]:
-            return jax.tree.map(jnp.add, total, gradient(state.vdm, batch, part, key)), None
+        def add(total: Any, part: jax.Array | int) -> tuple[Any, None]:
+            some = gradient(state.vdm, batch, jnp.asarray(part), key)
+            return jax.tree.map(jnp.add, total, some), None
 
-        total, _ = jax.lax.scan(
-            add,
-            gradient(state.vdm, batch, jnp.zeros((), int), key),
-            jnp.arange(1, settings.accumulate),
-            unroll=jax.default_backend() == "cpu" or 1,  # convolutions are slow in its loops
-        )
-        terms, grads = jax.tree.map(lambda a: a / settings.accumulate, total)
+        zero = jnp.zeros(())
+        nothing = jax.tree.map(jnp.zeros_like, eqx.filter(state.vdm, eqx.is_inexact_array))
+        total = VLB(zero, zero, zero), nothing
+        if parts == 1 or jax.default_backend() == "cpu":
+            # A CPU's convolutions are many times slower in XLA's loops, be it one of one turn.
+            for part in range(parts):
+                total, _ = add(total, part)
+        else:
+            total, _ = jax.lax.scan(add, total, jnp.arange(parts))
+        terms, grads = jax.tree.map(lambda a: a / parts, total)
         norm = jnp.sqrt(sum(jnp.sum(g**2) for g in jax.tree.leaves(grads)))
         sound = jnp.isfinite(terms.loss) & jnp.isfinite(norm) & (state.step == number)
-        new = apply_gradient(optimiser, state, grads, decay=settings.ema)
+        new = apply_gradient(state, optimiser, grads, decay=settings.ema)
         arrays, rest = eqx.partition(new, eqx.is_array)
         old = eqx.filter(state, eqx.is_array)
         arrays = jax.tree.map(lambda a, b: jnp.where(sound, a, b), arrays, old)
         arrays = jax.lax.with_sharding_constraint(arrays, where)
-        bits = jax.tree.map(lambda a: bits_per_dim(a, state.vdm.shape), terms)
+        bits = bits_per_dim(terms, state.vdm.shape)
         return eqx.combine(arrays, rest), Report(bits, norm, sound)
 
     return update
@@ -94,6 +105,8 @@ class Pace(NamedTuple):
     save: int = 1000
     look: int = 10_000
     """At the average model: its bound on test images, samples, figures."""
+    minutes: float = 10.0
+    """A checkpoint is also written when so many have passed since the last one."""
 
 
 Look = Callable[[VDM, Path, int], dict[str, Any]]
@@ -111,42 +124,64 @@ def run(
 ) -> TrainState:
     """Train as the settings say, from the newest checkpoint in the folder or from the start.
 
-    On SIGTERM, which a cluster sends before it takes a machine away, and on ctrl-C, the run
-    saves and returns. With several processes, all call this; the first writes the files.
+    On SIGTERM, which a cluster sends before it takes a machine away, on SIGHUP, which a lost
+    connection sends, and on ctrl-C, the run saves and returns. With several processes, all of
+    them call this function; the first one writes the files.
 
     Raises:
-        ValueError: the folder holds a run with other settings (the message names them), the
-            devices can't divide the batches evenly, a pace is below 1, or not all processes
-            see the same checkpoint.
+        ValueError: the folder holds a run with other settings (the message names them), or
+            another run uses it now; the devices can't divide the batches evenly; a pace is
+            below 1, or its minutes are not above 0; not all processes see the same checkpoint.
         FloatingPointError: an update was not finite; the message has its number, the rows of
             its images and the file that keeps the state before it.
         CheckpointError: there are checkpoints, and none is whole.
     """
-    if min(pace) < 1:
-        raise ValueError(f"a pace is in updates, at least 1 each, got {pace}")
+    if min(pace[:3]) < 1 or not pace.minutes > 0:
+        raise ValueError(
+            f"a pace is in updates, at least 1 each, and in minutes above 0, got {pace}"
+        )
+    with only_run_in(folder), _asked_to_stop() as asked:
+        return _run(settings, images, folder, pace, asked, fsdp=fsdp, look=look)
+
+
+def _run(
+    settings: Settings,
+    images: Images,
+    folder: Path,
+    pace: Pace,
+    asked: threading.Event,
+    *,
+    fsdp: bool,
+    look: Look | None,
+) -> TrainState:
     mesh = devices.mesh()
     size, parts, seed = settings.batch_size, settings.accumulate, settings.seed
     batches = source(images.train, size, parts=parts, mesh=mesh, seed=seed)
     state, where = _begin(settings, folder, mesh, fsdp=fsdp)
     update, step = update_function(settings, where), int(state.step)
     log = Log(folder, step, settings, active=jax.process_index() == 0)
-    with _asked_to_stop() as asked:
-        while step < settings.steps:
-            state, report = update((batches(step), np.int32(step)), state)
-            step += 1
-            log.wait(report)
-            stopping = devices.agree(asked.is_set(), now=step % pace.log == 0)
-            due = [step % n == 0 or step == settings.steps or stopping for n in pace[:2]]
-            if any(due) and not log.write(step):
-                raise FloatingPointError(_unsound(settings, folder, state, log.last, images))
-            if due[1]:
-                save(settings, folder, state)
-            if look is not None and (step % pace.look == 0 or step == settings.steps):
-                average = jax.tree.map(_on_one, devices.collect(state.average))
-                log.note(step, partial(look, average, folder, step))
-            if stopping and step < settings.steps:
-                log.say(f"asked to stop: saved at update {step}, to go on from there")
-                break
+    saved = monotonic()
+    while step < settings.steps:
+        state, report = update((batches(step), np.int32(step)), state)
+        step += 1
+        log.wait(report)
+        # Clocks and signals differ: several processes agree on them at each line of the log.
+        together = step % pace.log == 0
+        stopping = devices.agree(asked.is_set(), now=together)
+        late = devices.agree(monotonic() - saved >= 60 * pace.minutes, now=together)
+        ending = step == settings.steps or stopping
+        saving = step % pace.save == 0 or late or ending
+        if (together or saving) and not log.write(step):
+            raise FloatingPointError(_unsound(settings, folder, state, log.last, images))
+        if saving:
+            save(settings, folder, state)
+            saved = monotonic()
+        if look is not None and (step % pace.look == 0 or step == settings.steps):
+            average = jax.tree.map(_on_one, devices.collect(state.average))
+            log.note(step, partial(look, average, folder, step))
+        if stopping and step < settings.steps:
+            log.say(f"asked to stop: saved at update {step}, to go on from there")
+            break
     log.close()
     return state
 
@@ -162,9 +197,10 @@ def save(
     whole = state if jax.process_count() == 1 else devices.collect(state)
     if jax.process_index() != 0:
         return None
-    meta = {"settings": dataclasses.asdict(settings), "step": int(whole.step)}
+    about = dataclasses.asdict(settings)
+    meta = {"settings": about, "step": int(whole.step), "noise": NOISE}
     if name is not None:
-        return checkpoint.save(folder / name, whole, meta)
+        return storage.save(folder / name, whole, meta)
     return checkpoint.save_in(folder, int(whole.step), whole, meta)
 
 
@@ -182,8 +218,8 @@ def load(path: str | os.PathLike) -> tuple[VDM, Settings]:
         if (found := checkpoint.latest(path)) is None:
             raise FileNotFoundError(f"there are no checkpoints in {path}")
         path = found[0]
-    settings = _settings(checkpoint.read_meta(path), path)
-    state = checkpoint.load(path, eqx.filter_eval_shape(start_state, settings))
+    settings = _settings(storage.read_meta(path), path)
+    state = storage.load(path, eqx.filter_eval_shape(start_state, settings))
     return state.average, settings
 
 
@@ -191,7 +227,7 @@ def _settings(meta: dict[str, Any], path: Path) -> Settings:
     try:
         return Settings(**meta["settings"])
     except (KeyError, TypeError, ValueError) as error:
-        raise checkpoint.CheckpointError(
+        raise storage.CheckpointError(
             f"{path} has settings that this version does not know: {error}"
         ) from error
 
@@ -200,7 +236,6 @@ def _begin(
     settings: Settings, folder: Path, mesh: Mesh, *, fsdp: bool
 ) -> tuple[TrainState, Any]:
     """Return the state to go on from, on the devices, and its shardings."""
-    folder.mkdir(parents=True, exist_ok=True)
     like = eqx.filter_eval_shape(start_state, settings)
     where = devices.shardings(like, mesh, fsdp=fsdp)
     state = _newest(settings, folder, devices.laid_out(like, where))
@@ -226,12 +261,21 @@ def _newest(settings: Settings, folder: Path, like: TrainState) -> TrainState | 
         for name, value in asked.items()
         if there.get(name) != value and (name != "steps" or settings.cooldown)
     ]
+    why = _WHY_STEPS if any(words.startswith("steps ") for words in other) else ""
     if other:
         raise ValueError(
-            f"{folder} holds a run with {'; '.join(other)}: go on with its settings, or name "
-            "another folder"
+            f"{folder} holds a run with {'; '.join(other)}: go on with its settings, or choose "
+            f"another folder{why}"
         )
-    return checkpoint.load(path, like)
+    if meta.get("noise") != NOISE:
+        warnings.warn(f"{path} is of a version that drew other noise after it", stacklevel=2)
+    return storage.load(path, like)
+
+
+_WHY_STEPS = (
+    ". With a cooldown the learning rate falls to 0 at the last of its steps, so a later end "
+    "would have changed every update; to prolong a run, start it with --no-cooldown"
+)
 
 
 def _unsound(
@@ -241,7 +285,7 @@ def _unsound(
     report: Report,
     images: Images,
 ) -> str:
-    """Save what an update went wrong with, and say what it was."""
+    """Save the state before an update that was not finite, and describe the update."""
     number, name = int(state.step), f"unsound_{int(state.step):08d}.vdm"
     save(settings, folder, state, name)
     rows = rows_of(number, len(images.train), settings.batch_size, seed=settings.seed)
@@ -259,13 +303,17 @@ def _on_one(leaf: Any) -> Any:
 
 @contextmanager
 def _asked_to_stop() -> Iterator[threading.Event]:
-    """Set an event on SIGTERM or SIGINT, instead of dying at once; a second one does kill."""
-    asked = threading.Event()
-    if threading.current_thread() is not threading.main_thread():
-        yield asked
-        return
-    kinds = (signal.SIGTERM, signal.SIGINT)
-    before = {kind: signal.getsignal(kind) for kind in kinds}
+    """Set an event on SIGTERM, SIGINT or SIGHUP, instead of dying; a second one does kill.
+
+    A signal that is ignored, as SIGHUP is under `nohup`, stays ignored.
+    """
+    asked, before = threading.Event(), {}
+    if threading.current_thread() is threading.main_thread():
+        names = {"SIGTERM", "SIGINT", "SIGHUP"} & set(dir(signal))  # Windows has no SIGHUP
+        handlers = {
+            kind: signal.getsignal(kind) for kind in map(signal.Signals.__getitem__, names)
+        }
+        before = {k: h for k, h in handlers.items() if h not in (None, signal.SIG_IGN)}
 
     def restore() -> None:
         for kind, handler in before.items():
@@ -275,7 +323,7 @@ def _asked_to_stop() -> Iterator[threading.Event]:
         asked.set()
         restore()
 
-    for kind in kinds:
+    for kind in before:
         signal.signal(kind, note)
     try:
         yield asked

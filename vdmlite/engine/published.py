@@ -11,9 +11,8 @@ But where the program averages the weights at once and decays the schedule's as 
 don't: `settings` has what it trains with.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
-from operator import attrgetter
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -22,10 +21,10 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .. import VDM, AbstractSchedule, LearnedLinear, LevelDecoder, NetDenoiser
-from .._types import AnyArray, Key, Scalar, ScalarLike
-from ..nn import Conv, UNet
-from ..nn.unet import Stage
+from .. import VDM, AbstractSchedule, LearnedLinear, LevelDecoder, NetDenoiser, from_eps
+from .._types import AnyArray, Key, Scalar
+from ..nn import UNet
+from ..nn.unet import GroupNorm
 
 
 class PublishedNet(AbstractSchedule):
@@ -52,9 +51,8 @@ class PublishedNet(AbstractSchedule):
         self.b_2 = jnp.zeros(width)
         self.w_3 = 0.01 * jax.random.normal(key_3, (width,))
 
-    def __call__(self, t: ScalarLike) -> Scalar:
-        """Return γ(t)."""
-        t = jnp.asarray(t, self.w_1.dtype)
+    def gamma(self, t: Scalar) -> Scalar:
+        """Return γ at one time."""
         inner = jnp.abs(self.w_2) * (2 * t - 1) + self.b_2
         bend = jnp.mean(jnp.abs(self.w_3) * jnp.tanh(0.5 * inner))
         return jnp.abs(self.w_1) * t + self.b_1 + bend
@@ -99,19 +97,30 @@ def _vdm(net: UNet, schedule: AbstractSchedule, size: int) -> VDM:
 class _Place(NamedTuple):
     """Where one of the published parameters is in our model, and how it is laid out there."""
 
-    where: Callable[[Any], Array]
+    path: str
+    """Attributes and indices, as in "denoiser.net.down.0.block"."""
     shape: tuple[int, ...] | None = None
     """The published shape, if it isn't ours."""
     transposed: bool = False
 
-    def out(self, a: Any) -> np.ndarray:
+    def of(self, vdm: VDM) -> Any:
+        """Return our array."""
+        return _at(vdm, self.path)
+
+    def out(self, vdm: VDM) -> np.ndarray:
         """Return our array as the program has it."""
-        a = np.asarray(a).T if self.transposed else np.asarray(a)
-        return a if self.shape is None else a.reshape(self.shape)
+        a = np.asarray(self.of(vdm))
+        return (a.T if self.transposed else a).reshape(self.published_shape(a))
 
     def published_shape(self, a: Any) -> tuple[int, ...]:
         """Return the shape the program has for an array of ours."""
         return self.shape or (a.shape[::-1] if self.transposed else a.shape)
+
+
+def _at(tree: Any, path: str) -> Any:
+    for step in path.split("."):
+        tree = tree[int(step)] if step.isdigit() else getattr(tree, step)
+    return tree
 
 
 def from_published(
@@ -120,8 +129,9 @@ def from_published(
     """Return our model with the published program's parameters.
 
     `params` is flat: "score_model/down.block_0/conv1/kernel" and so on. Width, depth,
-    attention, Fourier features and the kind of schedule are read from the names and shapes;
-    `size` is that of the images, `knobs` are further ones of `nn.UNet`, such as `dropout`.
+    attention, Fourier features, channels and the schedule are read from the names and shapes.
+    They don't tell the height and width of the images, which are `size`, nor what `knobs` of
+    `nn.UNet` change besides, such as `dropout`.
 
     Raises:
         ValueError: names are missing or unknown (the message lists them), or a shape is wrong.
@@ -136,12 +146,12 @@ def from_published(
         )
     values = []
     for name, place in places.items():
-        ours, got = place.where(like), np.asarray(params[name])
+        ours, got = place.of(like), np.asarray(params[name])
         if got.shape != (expected := place.published_shape(ours)):
             raise ValueError(f"{name} has shape {got.shape}, expected {expected}")
         got = got.T if place.transposed else got.reshape(ours.shape)
         values.append(jnp.asarray(got, ours.dtype))
-    return eqx.tree_at(lambda v: [p.where(v) for p in places.values()], like, values)
+    return eqx.tree_at(lambda v: [p.of(v) for p in places.values()], like, values)
 
 
 def _alike(params: Mapping[str, Any], size: int, knobs: dict[str, Any]) -> VDM:
@@ -161,7 +171,7 @@ def _alike(params: Mapping[str, Any], size: int, knobs: dict[str, Any]) -> VDM:
         )
     (width,), (_, _, features, _), (channels,) = shapes
     depth = sum(n.endswith("conv1/kernel") and "/down.block_" in n for n in params)
-    told = {
+    shape = {
         "width": width,
         "depth": depth,
         "groups": 32,
@@ -169,18 +179,51 @@ def _alike(params: Mapping[str, Any], size: int, knobs: dict[str, Any]) -> VDM:
         "attend_everywhere": any("/down.attn_" in name for name in params),
     }
     key = jax.random.key(0)
-    net = UNet(channels, **told, **knobs, key=key)
-    schedule = LearnedLinear() if "gamma/w" in params else PublishedNet(key=key)
-    return _vdm(net, schedule, size)
+    net = UNet(channels, **shape, **knobs, key=key)
+    curve = {"width": np.size(params.get("gamma/l2/bias", ())) or 1}
+    schedule = LearnedLinear() if "gamma/w" in params else PublishedNet(**curve, key=key)
+    return VDM(schedule, NetDenoiser(net), LevelDecoder(256), (size, size, channels))
 
 
 def to_published(vdm: VDM) -> dict[str, Float[np.ndarray, "..."]]:
     """Return the model's parameters under the published program's names, in its shapes.
 
+    Only parameters travel. What they don't tell must be as in the program, or the model would
+    come back as another one; but for the size of the images, and the knobs `dropout`,
+    `bfloat16`, `remat` and `scan`, which `from_published` is given.
+
     Raises:
-        ValueError: the model has another network or schedule than the program's.
+        ValueError: the model is of another kind than the program's; the message says in what.
     """
-    return {name: place.out(place.where(vdm)) for name, place in _places(vdm)}
+    places = dict(_places(vdm))
+    for name, (allowed, ours) in _facts(vdm).items():
+        if ours not in allowed:
+            words = " or ".join(map(str, allowed))
+            raise ValueError(f"{name} in the published program: {words}; in this model: {ours}")
+    return {name: place.out(vdm) for name, place in places.items()}
+
+
+def _facts(vdm: Any) -> dict[str, tuple[list[Any], Any]]:
+    """Return what the program has, one of a list, and what the model has."""
+    net, decoder = vdm.denoiser.net, vdm.decoder
+    nodes = jax.tree.leaves(net, is_leaf=lambda a: isinstance(a, GroupNorm))
+    groups = {node.groups for node in nodes if isinstance(node, GroupNorm)}
+    inner = [stage.attention is not None for stage in net.middle]
+    outer = {stage.attention is not None for stage in (*net.down, *net.up)}
+    levels = getattr(decoder, "levels", 0) or 256  # None where `vdm` holds gradients
+    height, width, channels = vdm.shape
+    return {
+        "decoder": ([LevelDecoder], type(decoder)),
+        "levels": ([256], levels),
+        "reading of the network": ([from_eps], vdm.denoiser.reading),
+        "condition": ([None], vdm.denoiser.condition),
+        "groups of channels": ([{32}], groups),
+        "Fourier exponents": ([(6, 7), ()], net.exponents),
+        "range of γ": ([(-13.3, 5.0)], net.gamma_range),
+        "attention in the middle": ([[True, False]], inner),
+        "attention elsewhere": ([{True}, {False}], outer),
+        "height and channels": ([(width, net.conv_out.bias.size)], (height, channels)),
+    }
 
 
 def _places(vdm: VDM) -> Iterator[tuple[str, _Place]]:
@@ -192,71 +235,53 @@ def _places(vdm: VDM) -> Iterator[tuple[str, _Place]]:
             f"got {type(net).__name__} under {type(schedule).__name__}"
         )
     if isinstance(schedule, LearnedLinear):
-        yield "gamma/b", _Place(lambda v: v.schedule.start, (1,))
-        yield "gamma/w", _Place(lambda v: v.schedule.width, (1,))
+        yield "gamma/b", _Place("schedule.start", (1,))
+        yield "gamma/w", _Place("schedule.width", (1,))
     else:
         n = schedule.w_2.size
-        yield "gamma/l1/kernel", _Place(lambda v: v.schedule.w_1, (1, 1))
-        yield "gamma/l1/bias", _Place(lambda v: v.schedule.b_1, (1,))
-        yield "gamma/l2/kernel", _Place(lambda v: v.schedule.w_2, (1, n))
-        yield "gamma/l2/bias", _Place(lambda v: v.schedule.b_2)
-        yield "gamma/l3/kernel", _Place(lambda v: v.schedule.w_3, (n, 1))
-
-    def of(where: Callable[[UNet], Any]) -> Callable[[Any], Any]:
-        return lambda v: where(v.denoiser.net)
-
-    root = "score_model/"
-    yield from _conv(root + "conv_in", of(lambda n: n.entry), net.entry)
+        yield "gamma/l1/kernel", _Place("schedule.w_1", (1, 1))
+        yield "gamma/l1/bias", _Place("schedule.b_1", (1,))
+        yield "gamma/l2/kernel", _Place("schedule.w_2", (1, n))
+        yield "gamma/l2/bias", _Place("schedule.b_2")
+        yield "gamma/l3/kernel", _Place("schedule.w_3", (n, 1))
+    root, ours = "score_model/", "denoiser.net."
+    yield from _conv(vdm, root + "conv_in", ours + "conv_in")
     for i in (0, 1):
-        yield from _dense(f"{root}dense{i}", of(lambda n, i=i: n.tell[i]))
-    for i, stage in enumerate(net.down):
-        yield from _stage(f"{root}down.{{}}_{i}", of(lambda n, i=i: n.down[i]), stage)
-    for i, stage in enumerate(net.middle):
-        yield from _stage(f"{root}mid.{{}}_{i + 1}", of(lambda n, i=i: n.middle[i]), stage)
-    for i, stage in enumerate(net.up):
-        yield from _stage(f"{root}up.{{}}_{i}", of(lambda n, i=i: n.up[i]), stage)
-    yield from _norm(root + "GroupNorm_0", of(lambda n: n.norm))
-    yield from _conv(root + "conv_out", of(lambda n: n.exit), net.exit)
+        yield f"{root}dense{i}/kernel", _Place(f"{ours}embed.{i}.weight", None, True)
+        yield f"{root}dense{i}/bias", _Place(f"{ours}embed.{i}.bias")
+    for theirs, part, first in (("down", "down", 0), ("mid", "middle", 1), ("up", "up", 0)):
+        for i in range(len(getattr(net, part))):
+            yield from _stage(vdm, f"{root}{theirs}.{{}}_{i + first}", f"{ours}{part}.{i}")
+    yield from _norm(root + "GroupNorm_0", ours + "norm")
+    yield from _conv(vdm, root + "conv_out", ours + "conv_out")
 
 
-def _stage(name: str, where: Callable, stage: Stage) -> Iterator[tuple[str, _Place]]:
-    block, of = name.format("block"), lambda part: lambda v: part(where(v))
-    yield from _norm(f"{block}/GroupNorm_0", of(lambda s: s.block.norm_1))
-    yield from _conv(f"{block}/conv1", of(lambda s: s.block.conv_1), stage.block.conv_1)
-    yield f"{block}/cond_proj/kernel", _Place(of(lambda s: s.block.told.weight), None, True)
-    yield from _norm(f"{block}/GroupNorm_1", of(lambda s: s.block.norm_2))
-    yield from _conv(f"{block}/conv2", of(lambda s: s.block.conv_2), stage.block.conv_2)
+def _stage(vdm: VDM, name: str, path: str) -> Iterator[tuple[str, _Place]]:
+    block, ours, stage = name.format("block"), path + ".block", _at(vdm, path)
+    yield from _norm(f"{block}/GroupNorm_0", f"{ours}.norm_1")
+    yield from _conv(vdm, f"{block}/conv1", f"{ours}.conv_1")
+    yield f"{block}/cond_proj/kernel", _Place(f"{ours}.projection.weight", None, True)
+    yield from _norm(f"{block}/GroupNorm_1", f"{ours}.norm_2")
+    yield from _conv(vdm, f"{block}/conv2", f"{ours}.conv_2")
     if stage.block.skip is not None:
-        yield from _conv(f"{block}/nin_shortcut", of(lambda s: s.block.skip), stage.block.skip)
+        yield from _conv(vdm, f"{block}/nin_shortcut", f"{ours}.skip")
     if stage.attention is not None:
-        attention = name.format("attn")
-        yield from _norm(f"{attention}/GroupNorm_0", of(lambda s: s.attention.norm))
-        for theirs, ours in {
-            "q": "query",
-            "k": "key",
-            "v": "value",
-            "proj_out": "exit",
-        }.items():
-            part = attrgetter(ours)
-            yield from _conv(
-                f"{attention}/{theirs}",
-                of(lambda s, part=part: part(s.attention)),
-                part(stage.attention),
-            )
+        attention, ours = name.format("attn"), path + ".attention"
+        yield from _norm(f"{attention}/GroupNorm_0", f"{ours}.norm")
+        for theirs, part in zip(("q", "k", "v", "proj_out"), _PARTS, strict=True):
+            yield from _conv(vdm, f"{attention}/{theirs}", f"{ours}.{part}")
 
 
-def _conv(name: str, where: Callable, conv: Conv) -> Iterator[tuple[str, _Place]]:
+_PARTS = ("query", "key", "value", "out")
+
+
+def _conv(vdm: VDM, name: str, path: str) -> Iterator[tuple[str, _Place]]:
     # A convolution of one pixel is a dense layer there.
-    shape = conv.kernel.shape[2:] if conv.kernel.shape[:2] == (1, 1) else None
-    yield f"{name}/kernel", _Place(lambda v: where(v).kernel, shape)
-    yield f"{name}/bias", _Place(lambda v: where(v).bias)
+    shape = _at(vdm, path).kernel.shape
+    yield f"{name}/kernel", _Place(f"{path}.kernel", shape[2:] if shape[:2] == (1, 1) else None)
+    yield f"{name}/bias", _Place(f"{path}.bias")
 
 
-def _dense(name: str, where: Callable) -> Iterator[tuple[str, _Place]]:
-    yield f"{name}/kernel", _Place(lambda v: where(v).weight, None, True)
-    yield f"{name}/bias", _Place(lambda v: where(v).bias)
-
-
-def _norm(name: str, where: Callable) -> Iterator[tuple[str, _Place]]:
-    yield f"{name}/scale", _Place(lambda v: where(v).scale)
-    yield f"{name}/bias", _Place(lambda v: where(v).bias)
+def _norm(name: str, path: str) -> Iterator[tuple[str, _Place]]:
+    yield f"{name}/scale", _Place(f"{path}.scale")
+    yield f"{name}/bias", _Place(f"{path}.bias")

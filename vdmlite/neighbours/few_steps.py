@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Integer
 
-from ..evaluation import ErrorCurve
+from ..curve import ErrorCurve
 
 
 def edge_costs(

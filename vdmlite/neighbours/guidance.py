@@ -10,32 +10,39 @@ not drawn from p(x) p(c | x)^w, and at large w it lies outside of the data. The 
 guided model is still a bound, of what it draws, which the data then are unlikely to be.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
 import jax
 import jax.numpy as jnp
-from jaxtyping import Array, Float, Int
+from jaxtyping import Array, ArrayLike, Float, Int, Num
 
-from .._types import Key, Scalar, ScalarLike, is_concrete
+from .._types import Key, Scalar, ScalarLike, is_concrete, number
 from ..denoiser import AbstractDenoiser
 from ..prediction import Prediction, from_eps
 from ..process import sigma
 
 
 class ClassifierFree(AbstractDenoiser):
-    """Two denoisers, one that was told and one that was not, and the line through them."""
+    """Two denoisers, a conditional and an unconditional one, and the line through them."""
 
-    told: AbstractDenoiser
-    untold: AbstractDenoiser
-    scale: ScalarLike
+    conditional: AbstractDenoiser
+    unconditional: AbstractDenoiser
+    scale: Scalar = eqx.field(converter=number)
 
-    def __call__(
-        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    def guess(
+        self, z: Float[Array, "*shape"], gamma: Scalar, *, key: Key | None = None
     ) -> Prediction:
         """Return ε̂ + scale · (ε̂(c) − ε̂), read as a guess of the noise."""
-        told, untold = (d(z, gamma, key=key).eps for d in (self.told, self.untold))
-        return from_eps(untold + self.scale * (told - untold), z, gamma)
+        conditional, unconditional = (
+            d(z, gamma, key=key).eps for d in (self.conditional, self.unconditional)
+        )
+        return from_eps(unconditional + self.scale * (conditional - unconditional), z, gamma)
+
+    def given(self, condition: Num[ArrayLike, "*c"]) -> AbstractDenoiser:
+        """Return it with this condition for the conditional denoiser."""
+        return dataclasses.replace(self, conditional=self.conditional.given(condition))
 
 
 class ClassifierGuided(AbstractDenoiser):
@@ -47,10 +54,10 @@ class ClassifierGuided(AbstractDenoiser):
 
     denoiser: AbstractDenoiser
     log_prob: Callable[[Float[Array, "*shape"], ScalarLike], Scalar]
-    scale: ScalarLike
+    scale: Scalar = eqx.field(converter=number)
 
-    def __call__(
-        self, z: Float[Array, "*shape"], gamma: ScalarLike, *, key: Key | None = None
+    def guess(
+        self, z: Float[Array, "*shape"], gamma: Scalar, *, key: Key | None = None
     ) -> Prediction:
         """Return ε̂ − scale · σ ∇ log p(c | z), read as a guess of the noise."""
         uphill = jax.grad(lambda z: self.log_prob(z, gamma))(z)

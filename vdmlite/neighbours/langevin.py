@@ -9,10 +9,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import Key, ScalarLike
+from .._types import Key, Scalar, ScalarLike, count, is_concrete, number
 from ..denoiser import AbstractDenoiser
 from ..process import alpha, sigma
-from ..sampling import Step
+from ..sampling import AbstractStep, Step
 
 
 def langevin_move(
@@ -34,36 +34,37 @@ def langevin_move(
     return z + 0.5 * delta * score + jnp.sqrt(delta) * eps
 
 
-def hold_step(
-    denoiser: AbstractDenoiser,
-    z_t: Float[Array, "*shape"],
-    gamma_s: ScalarLike,
-    gamma_t: ScalarLike,
-    *,
-    key: Key,
-) -> Float[Array, "*shape"]:
-    """Return (α_s/α_t) z_t: no step but the change of scale, for a corrector to do the rest."""
-    del denoiser, key
-    return alpha(gamma_s) / alpha(gamma_t) * z_t
+class Hold(AbstractStep):
+    """z_s = (α_s/α_t) z_t: no step but the change of scale, for a corrector to do the rest."""
+
+    def __call__(
+        self,
+        denoiser: AbstractDenoiser,
+        z_t: Float[Array, "*shape"],
+        gamma_s: ScalarLike,
+        gamma_t: ScalarLike,
+        *,
+        key: Key,
+    ) -> Float[Array, "*shape"]:
+        """Return z_s."""
+        del denoiser, key
+        return alpha(gamma_s) / alpha(gamma_t) * z_t
 
 
-class Corrected(eqx.Module):
+class Corrected(AbstractStep):
     """A step to z_s, then Langevin moves at that level, which mend what it did to q(z_s).
 
-    With `ancestral_step` or `ddim_step` these are predictor and corrector (Song et al. 2021,
-    algorithm 1); with `hold_step` it is annealed Langevin dynamics (Song and Ermon 2019).
+    With `Ancestral` or `DDIM` these are predictor and corrector (Song et al. 2021, algorithm
+    1); with `Hold` it is annealed Langevin dynamics (Song and Ermon 2019).
     """
 
-    step: Step = eqx.field(static=True)
-    moves: int = eqx.field(static=True, default=1)
-    size: float = 0.1
+    step: Step
+    moves: int = eqx.field(static=True, default=1, converter=lambda n: count(n, "moves"))
+    size: Scalar = eqx.field(default=0.1, converter=number)
 
     def __check_init__(self):
-        if self.moves < 1 or not self.size > 0:
-            raise ValueError(
-                f"a corrector makes 1 move or more, of a size above 0, got moves = "
-                f"{self.moves} and size = {self.size}"
-            )
+        if is_concrete(self.size) and not self.size > 0:
+            raise ValueError(f"a corrector's moves have a size above 0, got {self.size}")
 
     def __call__(
         self,

@@ -10,16 +10,20 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-import diffrax
 import equinox as eqx
 import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import Key, Scalar, ScalarLike
+from .._types import Key, Scalar, ScalarLike, real
 from ..denoiser import AbstractDenoiser
+from ..extras import needs
 from ..model import VDM
 from ..process import alpha, sigma
+from ..sampling import AbstractStep
+
+with needs("diffrax", extra="ode"):
+    import diffrax
 
 
 def velocity(
@@ -30,25 +34,30 @@ def velocity(
     return 0.5 * s * (denoiser(z, gamma).eps - s * z)
 
 
-def heun_step(
-    denoiser: AbstractDenoiser,
-    z_t: Float[Array, "*shape"],
-    gamma_s: ScalarLike,
-    gamma_t: ScalarLike,
-    *,
-    key: Key,
-) -> Float[Array, "*shape"]:
-    """Return z_s by Heun's rule: a step along the mean of ε̂ here and ε̂ where DDIM would end.
+class Heun(AbstractStep):
+    """Heun's rule: a step along the mean of ε̂ here and ε̂ where DDIM would end.
 
     Two guesses a step, and an error of second order (Karras et al. 2022, algorithm 1, which
     is in z/α and σ/α, as here).
     """
-    del key
-    here = denoiser(z_t, gamma_t).eps
-    scale = alpha(gamma_s) / alpha(gamma_t)
-    change = sigma(gamma_s) - scale * sigma(gamma_t)
-    there = denoiser(scale * z_t + change * here, gamma_s).eps
-    return scale * z_t + change * 0.5 * (here + there)
+
+    def __call__(
+        self,
+        denoiser: AbstractDenoiser,
+        z_t: Float[Array, "*shape"],
+        gamma_s: ScalarLike,
+        gamma_t: ScalarLike,
+        *,
+        key: Key,
+    ) -> Float[Array, "*shape"]:
+        """Return z_s; there is no chance in it."""
+        del key
+        here = denoiser(z_t, gamma_t).eps
+        scale = alpha(gamma_s) / alpha(gamma_t)
+        # σ_s − (α_s/α_t) σ_t, without the difference: −σ_s expm1(½ (γ_t − γ_s)).
+        change = -sigma(gamma_s) * jnp.expm1(0.5 * (real(gamma_t) - real(gamma_s)))
+        there = denoiser(scale * z_t + change * here, gamma_s).eps
+        return scale * z_t + change * 0.5 * (here + there)
 
 
 @eqx.filter_jit

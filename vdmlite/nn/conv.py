@@ -21,13 +21,13 @@ class Conv(eqx.Module):
     """A convolution that keeps height and width, on one image with channels last.
 
     Channels last, because XLA on CPU runs channels-first convolutions many times slower
-    inside loops, as samplers are. With `half` the products are of bfloat16 numbers; weights
+    inside loops, as samplers are. With `bfloat16` the products are of bfloat16 numbers; weights
     and what is returned are not. `start(key, shape)` draws the kernel.
     """
 
     kernel: Float[Array, "size size c_in c_out"]
     bias: Float[Array, " c_out"]
-    half: bool = eqx.field(static=True)
+    bfloat16: bool = eqx.field(static=True, metadata={"cost_only": True})
 
     def __init__(
         self,
@@ -35,11 +35,11 @@ class Conv(eqx.Module):
         c_out: int,
         size: int = 3,
         *,
-        half: bool = False,
+        bfloat16: bool = False,
         start: Callable[..., Array] = _normal,
         key: Key,
     ):
-        self.half = half
+        self.bfloat16 = bfloat16
         self.kernel = start(key, (size, size, c_in, c_out))
         self.bias = jnp.zeros(c_out)
 
@@ -47,7 +47,7 @@ class Conv(eqx.Module):
         self, h: Float[Array, "height width c_in"]
     ) -> Float[Array, "height width c_out"]:
         """Return the convolution of h with the kernel, zero-padded at the edges."""
-        dtype = jnp.bfloat16 if self.half else h.dtype
+        dtype = jnp.bfloat16 if self.bfloat16 else h.dtype
         out = jax.lax.conv_general_dilated(
             h[None].astype(dtype),
             self.kernel.astype(dtype),
@@ -62,14 +62,14 @@ class ConvNet(eqx.Module):
     """(z, γ) ↦ an array of `out_shape`, by residual 3×3 convolutions; zero before training.
 
     Every pixel starts from its own value and a learned embedding of its place; every block
-    is told γ. `out_shape` is that of z, or that and one more axis, such as the levels.
+    gets an embedding of γ. `out_shape` is that of z, or that and one more axis, for levels.
     """
 
-    entry: eqx.nn.Linear
+    linear_in: eqx.nn.Linear
     place: Float[Array, "height width c"]
-    told: tuple[eqx.nn.Linear, ...]
+    projections: tuple[eqx.nn.Linear, ...]
     blocks: tuple[Conv, ...]
-    exit: eqx.nn.Linear
+    linear_out: eqx.nn.Linear
     out_shape: tuple[int, ...] = eqx.field(static=True)
 
     def __init__(
@@ -83,25 +83,27 @@ class ConvNet(eqx.Module):
     ):
         height, columns, channels = shape
         self.out_shape = shape if out_shape is None else tuple(out_shape)
-        entry_key, exit_key, *keys = jax.random.split(key, 2 + 2 * depth)
-        self.entry = eqx.nn.Linear(channels, width, key=entry_key)
+        in_key, out_key, *keys = jax.random.split(key, 2 + 2 * depth)
+        self.linear_in = eqx.nn.Linear(channels, width, key=in_key)
         self.place = jnp.zeros((height, columns, width))
-        self.told = tuple(eqx.nn.Linear(GAMMA_FEATURES, width, key=k) for k in keys[:depth])
+        self.projections = tuple(
+            eqx.nn.Linear(GAMMA_FEATURES, width, key=k) for k in keys[:depth]
+        )
         self.blocks = tuple(Conv(width, width, key=k) for k in keys[depth:])
         outputs = int(np.prod(self.out_shape)) // (height * columns)
-        last = eqx.nn.Linear(width, outputs, key=exit_key)
-        self.exit = jax.tree.map(jnp.zeros_like, last)
+        last = eqx.nn.Linear(width, outputs, key=out_key)
+        self.linear_out = jax.tree.map(jnp.zeros_like, last)
 
     def __call__(
         self, z: Float[Array, "height width c"], gamma: ScalarLike, *, key: Key | None = None
     ) -> Float[Array, "*out"]:
         """Return the network's output for one image; `key` is unused, there is no dropout."""
         del key
-        level = gamma_features(gamma)
-        h = _pixelwise(self.entry, z) + self.place
-        for told, block in zip(self.told, self.blocks, strict=True):
-            h = h + block(jax.nn.silu(h + jnp.broadcast_to(told(level), h.shape)))
-        return _pixelwise(self.exit, jax.nn.silu(h)).reshape(self.out_shape)
+        embedding = gamma_features(gamma)
+        h = _pixelwise(self.linear_in, z) + self.place
+        for projection, block in zip(self.projections, self.blocks, strict=True):
+            h = h + block(jax.nn.silu(h + jnp.broadcast_to(projection(embedding), h.shape)))
+        return _pixelwise(self.linear_out, jax.nn.silu(h)).reshape(self.out_shape)
 
 
 def _pixelwise(

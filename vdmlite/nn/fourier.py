@@ -10,7 +10,7 @@ from .._types import ScalarLike
 
 def sinusoids(u: ScalarLike, frequencies: Float[Array, " n"]) -> Float[Array, " 2*n"]:
     """Return all sin(frequency · u), then all cos(frequency · u)."""
-    angles = frequencies * jnp.asarray(u)
+    angles = frequencies * jnp.asarray(u, frequencies.dtype)
     return jnp.concatenate([jnp.sin(angles), jnp.cos(angles)])
 
 
@@ -19,8 +19,8 @@ GAMMA_FEATURES = 16
 
 
 def gamma_features(gamma: ScalarLike) -> Float[Array, " 16"]:
-    """Return γ as 16 slow sinusoids, of frequencies 2⁻⁵ … 2²: what small networks are told."""
-    return sinusoids(gamma, 2.0 ** jnp.arange(-5, 3))
+    """Return 16 slow sinusoids of γ, of frequencies 2⁻⁵ … 2²: how small networks see it."""
+    return sinusoids(gamma, 2.0 ** jnp.arange(-5.0, 3.0))
 
 
 def fourier_features(

@@ -1,10 +1,10 @@
-"""VDM's U-Net: residual blocks at full resolution, told γ, with skips from the first half.
+"""VDM's U-Net: residual blocks at full resolution, given γ, with skips from the first half.
 
     z ─► features ─► conv ─► block … block ─► block, attention, block ─► block … block ─► ε̂
                         └───────┴── each joined again, last first ───────────┴───────┘
 
 Nothing is ever down-sampled: the bound counts the finest details (Kingma et al. 2021,
-appendix B). Before training the exit is zero, and the guess is ε̂ = z.
+appendix B). Before training the last convolution is zero, and the guess is ε̂ = z.
 """
 
 from collections.abc import Sequence
@@ -12,6 +12,7 @@ from collections.abc import Sequence
 import equinox as eqx
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
 from .._types import Key, ScalarLike
@@ -29,7 +30,7 @@ _weight = jax.nn.initializers.lecun_normal(in_axis=-1, out_axis=-2)
 class GroupNorm(eqx.Module):
     """Normalise an image over space and the channels of each group, then scale and shift.
 
-    More than one channel to a group, or the norm would take away what a block was told: a
+    More than one channel to a group, or the norm would take away the embedding of γ: a
     constant added to a channel is lost when the channel is normalised by itself.
     """
 
@@ -55,11 +56,11 @@ class GroupNorm(eqx.Module):
 
 
 class ResBlock(eqx.Module):
-    """h + conv(dropout(silu(norm(conv(silu(norm(h))) + what the block is told of γ))))."""
+    """h + conv(dropout(silu(norm(conv(silu(norm(h))) + a projection of the embedding))))."""
 
     norm_1: GroupNorm
     conv_1: Conv
-    told: eqx.nn.Linear
+    projection: eqx.nn.Linear
     norm_2: GroupNorm
     dropout: eqx.nn.Dropout | None
     conv_2: Conv
@@ -71,32 +72,32 @@ class ResBlock(eqx.Module):
         c_out: int,
         *,
         groups: int,
-        told: int,
+        embedding_size: int,
         dropout: float = 0.0,
-        half: bool = False,
+        bfloat16: bool = False,
         key: Key,
     ):
-        conv_1_key, conv_2_key, told_key, skip_key = jax.random.split(key, 4)
+        conv_1_key, conv_2_key, projection_key, skip_key = jax.random.split(key, 4)
         self.norm_1, self.norm_2 = GroupNorm(c_in, groups), GroupNorm(c_out, groups)
-        self.conv_1 = Conv(c_in, c_out, half=half, start=_kernel, key=conv_1_key)
-        self.conv_2 = Conv(c_out, c_out, half=half, start=_zeros, key=conv_2_key)
-        told_layer = eqx.nn.Linear(told, c_out, use_bias=False, key=told_key)
-        self.told = jax.tree.map(jnp.zeros_like, told_layer)
+        self.conv_1 = Conv(c_in, c_out, bfloat16=bfloat16, start=_kernel, key=conv_1_key)
+        self.conv_2 = Conv(c_out, c_out, bfloat16=bfloat16, start=_zeros, key=conv_2_key)
+        projection = eqx.nn.Linear(embedding_size, c_out, use_bias=False, key=projection_key)
+        self.projection = jax.tree.map(jnp.zeros_like, projection)
         self.dropout = eqx.nn.Dropout(dropout) if dropout else None
         self.skip = None
         if c_in != c_out:
-            self.skip = Conv(c_in, c_out, 1, half=half, start=_kernel, key=skip_key)
+            self.skip = Conv(c_in, c_out, 1, bfloat16=bfloat16, start=_kernel, key=skip_key)
 
     def __call__(
         self,
         h: Float[Array, "height width c_in"],
-        level: Float[Array, " told"],
+        embedding: Float[Array, " embedding"],
         *,
         key: Key | None = None,
     ) -> Float[Array, "height width c_out"]:
-        """Return the block's output; `level` is what all blocks are told of γ."""
+        """Return the block's output; `embedding` is that of γ, one for all blocks."""
         inner = self.conv_1(jax.nn.silu(self.norm_1(h)))
-        inner = inner + _over(self.told(level), inner)
+        inner = inner + _over(self.projection(embedding), inner)
         inner = jax.nn.silu(self.norm_2(inner))
         if self.dropout is not None and key is not None:
             inner = self.dropout(inner, key=key)
@@ -110,12 +111,12 @@ class Attention(eqx.Module):
     query: Conv
     key: Conv
     value: Conv
-    exit: Conv
+    out: Conv
 
-    def __init__(self, channels: int, *, groups: int, half: bool = False, key: Key):
+    def __init__(self, channels: int, *, groups: int, bfloat16: bool = False, key: Key):
         self.norm = GroupNorm(channels, groups)
-        self.query, self.key, self.value, self.exit = (
-            Conv(channels, channels, 1, half=half, start=start, key=k)
+        self.query, self.key, self.value, self.out = (
+            Conv(channels, channels, 1, bfloat16=bfloat16, start=start, key=k)
             for start, k in zip([_kernel] * 3 + [_zeros], jax.random.split(key, 4), strict=True)
         )
 
@@ -126,7 +127,7 @@ class Attention(eqx.Module):
             a(normal).reshape(-1, 1, h.shape[-1]) for a in (self.query, self.key, self.value)
         )
         gathered = jax.nn.dot_product_attention(query, key, value)
-        return h + self.exit(gathered.reshape(h.shape))
+        return h + self.out(gathered.reshape(h.shape))
 
 
 class Stage(eqx.Module):
@@ -139,12 +140,12 @@ class Stage(eqx.Module):
     def __call__(
         self,
         h: Float[Array, "height width c_in"],
-        level: Float[Array, " told"],
+        embedding: Float[Array, " embedding"],
         *,
         key: Key | None = None,
     ) -> Float[Array, "height width c_out"]:
         """Return the stage's output."""
-        h = self.block(h, level, key=key)
+        h = self.block(h, embedding, key=key)
         return h if self.attention is None else self.attention(h)
 
 
@@ -155,27 +156,27 @@ class UNet(eqx.Module):
     `attention` in the middle (on a CPU it costs as much as twenty blocks), and after every
     block if `attend_everywhere`. `groups` of channels are normalised together; None means
     at least 4 channels to a group and at most 32 groups. `exponents` are those of the Fourier
-    features of z. γ is told on the scale of `gamma_range`, which is fixed: the network sees γ
-    alone, whatever the schedule. A `dropout` works where a key is given.
+    features of z. γ is embedded on the fixed scale of `gamma_range`: the network sees γ alone,
+    whatever the schedule. A `dropout` works where a key is given.
 
-    Three knobs change cost alone. `half` multiplies in bfloat16 inside the stages, never
+    Three knobs change cost alone. `bfloat16` multiplies in that type inside the stages, never
     before them, for the features magnify z by 804, and its rounding with it. `remat` stores
     only what stands between stages and computes the rest again on the way back. `scan`
     compiles one stage for all, which a GPU or TPU is thankful for; on a CPU it is unrolled,
     for convolutions there are slow in loops.
     """
 
-    entry: Conv
-    tell: tuple[eqx.nn.Linear, eqx.nn.Linear]
+    conv_in: Conv
+    embed: tuple[eqx.nn.Linear, eqx.nn.Linear]
     down: tuple[Stage, ...]
     middle: tuple[Stage, Stage]
     up: tuple[Stage, ...]
     norm: GroupNorm
-    exit: Conv
+    conv_out: Conv
     exponents: tuple[int, ...] = eqx.field(static=True)
     gamma_range: tuple[float, float] = eqx.field(static=True)
-    remat: bool = eqx.field(static=True)
-    scan: bool = eqx.field(static=True)
+    remat: bool = eqx.field(static=True, metadata={"cost_only": True})
+    scan: bool = eqx.field(static=True, metadata={"cost_only": True})
 
     def __init__(
         self,
@@ -189,7 +190,7 @@ class UNet(eqx.Module):
         dropout: float = 0.0,
         exponents: tuple[int, ...] = (6, 7),
         gamma_range: tuple[float, float] = (-13.3, 5.0),
-        half: bool = False,
+        bfloat16: bool = False,
         remat: bool = False,
         scan: bool = False,
         key: Key,
@@ -202,45 +203,43 @@ class UNet(eqx.Module):
         self.remat, self.scan = remat, scan
         if groups is None:
             groups = max(n for n in range(1, min(32, width // 4) + 1) if width % n == 0)
-        entry_key, exit_key, *keys = jax.random.split(key, 8 + 2 * depth)
-        told = 4 * width
+        in_key, out_key, *keys = jax.random.split(key, 8 + 2 * depth)
+        size, knobs = 4 * width, {"groups": groups, "bfloat16": bfloat16}
 
         def stage(c_in: int, attend: bool, key: Key) -> Stage:
             block_key, attention_key = jax.random.split(key)
-            block = ResBlock(
-                c_in, width, groups=groups, told=told, dropout=dropout, half=half, key=block_key
-            )
-            if not attend:
-                return Stage(block, None)
-            return Stage(block, Attention(width, groups=groups, half=half, key=attention_key))
+            more = {"embedding_size": size, "dropout": dropout, **knobs}
+            block = ResBlock(c_in, width, **more, key=block_key)
+            attention = Attention(width, **knobs, key=attention_key) if attend else None
+            return Stage(block, attention)
 
         features = channels * (1 + 2 * len(exponents))
-        self.entry = Conv(features, width, start=_kernel, key=entry_key)
-        self.tell = _dense(width + 1, told, key=keys[0]), _dense(told, told, key=keys[1])
+        self.conv_in = Conv(features, width, start=_kernel, key=in_key)
+        self.embed = _dense(width + 1, size, key=keys[0]), _dense(size, size, key=keys[1])
         self.middle = stage(width, attention, keys[2]), stage(width, False, keys[3])
         self.down = tuple(stage(width, attend_everywhere, k) for k in keys[4 : 4 + depth])
         self.up = tuple(stage(2 * width, attend_everywhere, k) for k in keys[4 + depth : -1])
         self.norm = GroupNorm(width, groups)
-        self.exit = Conv(width, channels, start=_zeros, key=exit_key)
+        self.conv_out = Conv(width, channels, start=_zeros, key=out_key)
 
     def __call__(
         self, z: Image, gamma: ScalarLike, flag: Flag = 0.0, *, key: Key | None = None
     ) -> Image:
         """Return ε̂. `flag` is 1 for an image that was augmented; the key is for dropout."""
-        level = self.level(gamma, flag)
+        embedding = self.embedding(gamma, flag)
         down_key, middle_key, up_key = [None] * 3 if key is None else jax.random.split(key, 3)
-        entered = self.entry(fourier_features(z, self.exponents))
-        h, passed = self._through(self.down, entered, level, key=down_key)
-        h, _ = self._through(self.middle, h, level, key=middle_key)
+        entered = self.conv_in(fourier_features(z, self.exponents))
+        h, passed = self._through(self.down, entered, embedding, key=down_key)
+        h, _ = self._through(self.middle, h, embedding, key=middle_key)
         skips = [entered, *passed][::-1]
-        h, _ = self._through(self.up, h, level, skips, key=up_key)
-        return self.exit(jax.nn.silu(self.norm(h))) + z
+        h, _ = self._through(self.up, h, embedding, skips, key=up_key)
+        return self.conv_out(jax.nn.silu(self.norm(h))) + z
 
     def _through(
         self,
         stages: Sequence[Stage],
         h: Image,
-        level: Float[Array, " told"],
+        embedding: Float[Array, " embedding"],
         skips: Sequence[Image] | None = None,
         *,
         key: Key | None,
@@ -253,7 +252,7 @@ class UNet(eqx.Module):
                 # Lest all be joined in advance for the way back, and held.
                 h, skip = jax.lax.optimization_barrier((h, skip))
             joined = h if skip is None else jnp.concatenate([h, skip], axis=-1)
-            h = stage(joined, level, key=key)
+            h = stage(joined, embedding, key=key)
             return h, h
 
         if self.remat:
@@ -276,14 +275,14 @@ class UNet(eqx.Module):
         )
         return h, list(after)
 
-    def level(self, gamma: ScalarLike, flag: Flag = 0.0) -> Float[Array, " told"]:
-        """Return what all blocks are told: sinusoids of γ, and the flag, through two layers."""
+    def embedding(self, gamma: ScalarLike, flag: Flag = 0.0) -> Float[Array, " embedding"]:
+        """Return the embedding of γ and the flag: sinusoids, then two dense layers."""
         low, high = self.gamma_range
         half = self.norm.scale.size // 2
-        frequencies = 1000 * jnp.exp(-jnp.log(1e4) * jnp.arange(half) / (half - 1))
+        frequencies = 1000 * jnp.exp(-np.log(1e4) * jnp.arange(half, dtype=float) / (half - 1))
         h = sinusoids((jnp.asarray(gamma) - low) / (high - low), frequencies)
         h = jnp.append(h, jnp.asarray(flag, h.dtype))
-        for linear in self.tell:
+        for linear in self.embed:
             h = jax.nn.silu(linear(h))
         return h
 

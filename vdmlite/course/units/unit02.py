@@ -14,7 +14,7 @@ from vdmlite.course import exercise
 def two_levels(key):
     """Two noise levels, the lower first."""
     low, gap = jax.random.uniform(key, (2,))
-    return 8 * low - 6, 8 * low - 6 + 0.2 + 3 * gap
+    return 8 * low - 6, 8 * low - 6 + 0.2 + 6 * gap
 
 
 def long_or_short(key):
@@ -35,13 +35,19 @@ def scales(gamma):
     return alpha, sigma
 
 
+def clean_or_noisy(key):
+    """A noise level of the course, every other one near its clean end."""
+    coin, place = jax.random.uniform(key, (2,))
+    return (-13.3 + (3.0 if coin < 0.5 else 18.3) * place,)
+
+
 exercise(
     "2.1",
     scales,
-    inputs=lambda key: (jax.random.uniform(key, minval=-6.0, maxval=5.0),),
+    inputs=clean_or_noisy,
     hints=[
-        "Put σ² = 1 − α² into α²/σ² = e^(−γ) and solve for α².",
-        "α² = sigmoid(−γ). The scale is its square root.",
+        "Put σ² = 1 − α² into α²/σ² = e^(−γ) and solve for α². Which sigmoid is it?",
+        "sigmoid(u) = 1/(1 + e^(−u)), and 1 − sigmoid(u) = sigmoid(−u). A scale is the root of a power.",
     ],
     slips=[
         (
@@ -53,6 +59,22 @@ exercise(
             "sigmoid(-gamma))\n    sigma = jnp.sqrt(jax.nn.sigmoid(gamma",
             "sigmoid(gamma))\n    sigma = jnp.sqrt(jax.nn.sigmoid(-gamma",
             "Signal and noise are swapped: γ grows as the noise grows.",
+        ),
+        (
+            "jnp.sqrt(jax.nn.sigmoid(gamma))",
+            "jnp.sqrt(1 - alpha**2)",
+            "The formula is right, but 1 − α² loses its digits where α² is nearly 1; sigmoid(γ) keeps "
+            "them.",
+        ),
+        (
+            "jnp.sqrt(jax.nn.sigmoid(gamma))",
+            "1 - alpha",
+            "The powers add up to 1, α² + σ² = 1; the scales do not.",
+        ),
+        (
+            "jnp.sqrt(jax.nn.sigmoid(-gamma))",
+            "jnp.exp(-gamma / 2)",
+            "e^(−γ/2) is the ratio α/σ; solve for α with α² + σ² = 1.",
         ),
     ],
     laws=[
@@ -66,7 +88,7 @@ exercise(
 
 
 def diffuse(x, eps, gamma):
-    """Return z = α x + σ ε."""
+    """Return the latent of x at noise level gamma, made with the noise eps."""
     return jnp.sqrt(jax.nn.sigmoid(-gamma)) * x + jnp.sqrt(jax.nn.sigmoid(gamma)) * eps
 
 
@@ -76,9 +98,12 @@ exercise(
     inputs=lambda key: (
         jax.random.normal(key, (3, 2)),
         jax.random.normal(jax.random.fold_in(key, 1), (3, 2)),
-        jax.random.uniform(key, minval=-5.0, maxval=4.0),
+        jax.random.uniform(key, minval=-7.0, maxval=5.0),
     ),
-    hints=["You have α and σ from the exercise before.", "√sigmoid(−γ) · x + √sigmoid(γ) · ε"],
+    hints=[
+        "Two things happen: the signal shrinks and noise comes in. You have both scales from 2.1.",
+        "At γ = −7 the latent must be almost x, at γ = 5 almost ε. Which scale goes with which?",
+    ],
     slips=[
         (
             "jnp.sqrt(jax.nn.sigmoid(gamma))",
@@ -99,6 +124,16 @@ exercise(
             "jnp.sqrt(jax.nn.sigmoid(-gamma)) * x",
             "x",
             "The signal is not shrunk. Noise is added, but x must be multiplied by α.",
+        ),
+        (
+            "jnp.sqrt(jax.nn.sigmoid(gamma)) * eps",
+            "eps",
+            "The noise has its full size at every level; it must be multiplied by σ.",
+        ),
+        (
+            "x + jnp",
+            "x - jnp",
+            "A fair draw, since −ε is noise too, but the noise that is given is added.",
         ),
     ],
     laws=[
@@ -145,6 +180,16 @@ exercise(
             "scale**2 * jax",
             "scale * jax",
             "A variance is scaled by the square of the factor, scale².",
+        ),
+        (
+            "jax.nn.sigmoid(gamma_t) - scale**2 * jax.nn.sigmoid(gamma_s)",
+            "jax.nn.sigmoid(gamma_t)",
+            "That is all the noise at t. Some of it was there at s already; asked for is the fresh part.",
+        ),
+        (
+            "jax.nn.sigmoid(gamma_t) - scale**2 * jax.nn.sigmoid(gamma_s)",
+            "scale**2 * jax.nn.sigmoid(gamma_s) - jax.nn.sigmoid(gamma_t)",
+            "The sign is turned: there is more noise at t, and a variance is positive.",
         ),
         (
             "jnp.sqrt(alpha2_t / alpha2_s)",
@@ -199,8 +244,8 @@ exercise(
         *long_or_short(jax.random.fold_in(key, 2)),
     ),
     hints=[
-        "expm1(u) is eᵘ − 1, so c is −expm1(γ_s − γ_t). It lies between 0 and 1.",
-        "std² = σ_s² c with σ_s² = sigmoid(γ_s).",
+        "expm1(u) is eᵘ − 1, and c is 1 − eᵘ. It lies between 0 and 1: which difference is u?",
+        "The variance is σ_s² c, and σ_s² is one of the powers of 2.1. Asked for is the width.",
     ],
     slips=[
         (
@@ -228,6 +273,26 @@ exercise(
             "sigmoid(gamma_t) * c)",
             "The width of the step back is set by σ_s, the noise where we arrive, not by σ_t.",
         ),
+        (
+            "alpha_s / alpha_t * (1 - c) * z_t",
+            "alpha_s / alpha_t * z_t",
+            "z_t keeps only the share 1 − c of its weight; the other share goes to x.",
+        ),
+        (
+            "alpha_s / alpha_t * (1 - c)",
+            "alpha_t / alpha_s * (1 - c)",
+            "The ratio is upside down: going back the signal grows, by α_s/α_t.",
+        ),
+        (
+            "alpha_s * c * x",
+            "alpha_t * c * x",
+            "The signal at s has the scale α_s, not α_t.",
+        ),
+        (
+            "alpha_s * c * x",
+            "c * x",
+            "x enters with the scale that the signal has at s, α_s.",
+        ),
     ],
     laws=[
         (
@@ -242,4 +307,117 @@ exercise(
         process.posterior(z_t, x, s, t).mean,
         process.posterior(z_t, x, s, t).std,
     ),
+)
+
+
+def combine(z_a, gamma_a, z_b, gamma_b):
+    """Return (z, γ): one latent that says about x what the two copies say together."""
+    gamma = -jnp.logaddexp(-gamma_a, -gamma_b)
+    share_a, share_b = jax.nn.sigmoid(gamma_b - gamma_a), jax.nn.sigmoid(gamma_a - gamma_b)
+    alpha_a, alpha_b = jnp.sqrt(jax.nn.sigmoid(-gamma_a)), jnp.sqrt(jax.nn.sigmoid(-gamma_b))
+    both = share_a * z_a / alpha_a + share_b * z_b / alpha_b
+    z = jnp.sqrt(jax.nn.sigmoid(-gamma)) * both
+    return z, gamma
+
+
+def two_copies(key):
+    """Return two latents of one example, of shape (2, 2), and their levels."""
+    keys = jax.random.split(key, 5)
+    x = jax.random.normal(keys[0], (2, 2))
+    levels = jax.random.uniform(keys[1], (2,), minval=-8.0, maxval=4.0)
+    z_a, z_b = (
+        process.marginal(x, level).sample(key=k)
+        for level, k in zip(levels, keys[2:4], strict=True)
+    )
+    return z_a, levels[0], z_b, levels[1]
+
+
+LOOK_A, LOOK_B = jnp.asarray(-1.0), jnp.asarray(0.5)
+
+
+def noise_of(f):
+    """The variance of z that comes from the noises of the two copies, and σ² at its level."""
+    one, none = jnp.asarray(1.0), jnp.asarray(0.0)
+    from_a, gamma = f(process.sigma(LOOK_A) * one, LOOK_A, none, LOOK_B)
+    from_b, _ = f(none, LOOK_A, process.sigma(LOOK_B) * one, LOOK_B)
+    return from_a**2 + from_b**2, process.sigma2(gamma)
+
+
+def guesses(f):
+    """The best guess of a standard normal x: from the answer, and from both by their precisions."""
+    z_a, z_b = jnp.asarray(0.8), jnp.asarray(-0.3)
+    z, gamma = f(z_a, LOOK_A, z_b, LOOK_B)
+    pull = sum(
+        process.alpha(level) * one / process.sigma2(level)
+        for one, level in ((z_a, LOOK_A), (z_b, LOOK_B))
+    )
+    return process.alpha(gamma) * z, pull / (1 + process.snr(LOOK_A) + process.snr(LOOK_B))
+
+
+exercise(
+    "2.5",
+    combine,
+    inputs=two_copies,
+    # A sum has no order.
+    equivalent=["gamma = -jnp.logaddexp(-gamma_b, -gamma_a)"],
+    hints=[
+        "z/α is x plus noise of variance σ²/α², so its precision is an SNR. Independent looks: what do "
+        "precisions do?",
+        "The best mean weighs each look by its share of the precision. It is x plus noise whose precision "
+        "you know, and a latent with that SNR is its multiple.",
+    ],
+    slips=[
+        (
+            "-jnp.logaddexp(-gamma_a, -gamma_b)",
+            "jnp.logaddexp(gamma_a, gamma_b)",
+            "This adds the two ratios of noise to signal, as if the second copy brought more noise. "
+            "Precisions add, and they are signal over noise.",
+        ),
+        (
+            "-jnp.logaddexp(-gamma_a, -gamma_b)",
+            "jnp.minimum(gamma_a, gamma_b)",
+            "That is the cleaner copy alone; the other one says something too.",
+        ),
+        (
+            "-jnp.logaddexp(-gamma_a, -gamma_b)",
+            "(gamma_a + gamma_b) / 2",
+            "The mean of the two levels lies between them; two looks are worth more than either.",
+        ),
+        (
+            "-jnp.logaddexp(-gamma_a, -gamma_b)",
+            "gamma_a + gamma_b",
+            "This adds logarithms. What adds up are the signal-to-noise ratios themselves.",
+        ),
+        (
+            "-jnp.logaddexp(-gamma_a, -gamma_b)",
+            "-jnp.logaddexp(-gamma_a, -gamma_b) + jnp.log(2.0)",
+            "That is the mean of the two ratios; precisions are summed.",
+        ),
+        (
+            "jax.nn.sigmoid(gamma_b - gamma_a), jax.nn.sigmoid(gamma_a - gamma_b)",
+            "0.5, 0.5",
+            "A plain mean gives the noisier copy as much weight as the cleaner one.",
+        ),
+        (
+            "share_a * z_a / alpha_a + share_b * z_b / alpha_b",
+            "share_a * z_a + share_b * z_b",
+            "The copies were shrunk by different α: divide each by its own before you average.",
+        ),
+        (
+            "jnp.sqrt(jax.nn.sigmoid(-gamma)) * both",
+            "both",
+            "That is x plus noise; a latent of the forward process has its signal shrunk by α.",
+        ),
+    ],
+    laws=[
+        (
+            "two copies at one level are worth a level that is lower by log 2",
+            lambda f: (
+                f(jnp.asarray(0.1), jnp.asarray(1.5), jnp.asarray(0.2), jnp.asarray(1.5))[1],
+                jnp.asarray(1.5) - jnp.log(2.0),
+            ),
+        ),
+        ("its noise has the variance σ² of its level", noise_of),
+        ("the best guess of a standard normal x is the same from z as from both", guesses),
+    ],
 )

@@ -11,13 +11,8 @@ from vdmlite.course import check, hint, solution, todo
 
 import vdmlite
 from vdmlite import kl, posterior
+from vdmlite.bound import schedule_point
 from vdmlite.course import exercise
-
-
-def two_levels(key):
-    """Two noise levels, the lower first."""
-    low, gap = jax.random.uniform(key, (2,))
-    return 6 * low - 4, 6 * low - 4 + 0.2 + 2 * gap
 
 
 def two_points(key):
@@ -41,11 +36,12 @@ exercise(
     prior_term,
     inputs=lambda key: (
         jax.random.normal(key, (3, 2)),
-        jax.random.uniform(key, minval=-1.0, maxval=3.0),
+        jax.random.uniform(key, minval=-3.0, maxval=4.0),
     ),
     hints=[
-        "Here v is σ₁², and m is α₁ x, so m² is α₁² x². Each dimension of x gives one such term.",
-        "½ · sum of (σ₁² + α₁² x² − 1 − log σ₁²). The cell has α₁² and σ₁² ready.",
+        "In one dimension the divergence of N(m, v) from N(0, 1) is ½ (v + m² − 1 − log v).",
+        "What are v and m² here, in terms of α₁² and σ₁²? The cell has both ready. Each dimension of x "
+        "gives one such term.",
     ],
     slips=[
         (
@@ -67,6 +63,21 @@ exercise(
             "jnp.log(sigma2)",
             "0.5 * jnp.log(sigma2)",
             "That is log σ₁; the formula has the logarithm of the variance, log σ₁².",
+        ),
+        (
+            "alpha2 * x**2",
+            "x**2",
+            "The mean of q(z_1 | x) is α₁ x, not x: little of x is left.",
+        ),
+        (
+            " - 1 - jnp",
+            " - jnp",
+            "The −1 is missing: pure noise must cost nothing.",
+        ),
+        (
+            "- jnp.log(sigma2)",
+            "+ jnp.log(sigma2)",
+            "The sign of the logarithm is wrong: a narrow q(z_1 | x) is far from N(0, I).",
         ),
         (
             "jnp.sum(sigma2 + alpha2 * x**2 - 1 - jnp.log(sigma2))",
@@ -105,7 +116,7 @@ def reconstruction_term(x, z_0, gamma_0):
 def nearly_clean(key):
     """Return an example, its latent at the clean end, and that end."""
     x, eps = two_points(key)
-    gamma_0 = jax.random.uniform(key, minval=-4.0, maxval=-1.0)
+    gamma_0 = jax.random.uniform(key, minval=-8.0, maxval=-1.0)
     return x, vdmlite.marginal(x, gamma_0).at(eps), gamma_0
 
 
@@ -114,8 +125,8 @@ exercise(
     reconstruction_term,
     inputs=nearly_clean,
     hints=[
-        "α₀² = sigmoid(−γ₀). With v = e^(γ₀), what is 1/v, and what is log v?",
-        "1/v = e^(−γ₀) and log v = γ₀, and every dimension pays its own ½(γ₀ + log 2π).",
+        "In one dimension −log N(x; m, v) = ½ ((x − m)²/v + log v + log 2π). And α₀² = sigmoid(−γ₀).",
+        "With v = e^(γ₀), what is 1/v, and what is log v? Which of the three parts does every dimension pay?",
     ],
     slips=[
         (
@@ -148,6 +159,21 @@ exercise(
             "return -0.5",
             "This is +log p(x | z_0). What is paid is minus the logarithm.",
         ),
+        (
+            " + jnp.log(2 * jnp.pi)",
+            "",
+            "The log 2π of the normalisation is missing.",
+        ),
+        (
+            "0.5 * jnp.sum",
+            "0.5 * jnp.mean",
+            "This is the mean over the dimensions; nats are summed over them.",
+        ),
+        (
+            "jnp.exp(-gamma_0)",
+            "jnp.exp(gamma_0)",
+            "The square is divided by the variance e^(γ₀), so it is multiplied by e^(−γ₀).",
+        ),
     ],
     laws=[
         (
@@ -168,10 +194,13 @@ def step_price(eps, eps_hat, gamma_s, gamma_t):
 
 
 def long_or_short(key):
-    """Return a noise, a guess, and two levels between 1 and 0.00001 apart."""
-    size, level = jax.random.uniform(key, (2,), jnp.float32)
-    gamma_s = (level - 0.5) / 4
-    return *two_points(key), gamma_s, gamma_s + 10 ** (-5 * size)
+    """Return a noise, a guess, and two levels: near 0 and up to 0.00001 close, or anywhere."""
+    size, level, coin = jax.random.uniform(key, (3,), jnp.float32)
+    if coin < 0.5:
+        gamma_s = (level - 0.5) / 4
+        return *two_points(key), gamma_s, gamma_s + 10 ** (-5 * size)
+    gamma_s = 12 * level - 6
+    return *two_points(key), gamma_s, gamma_s + 0.2 + 2 * size
 
 
 def divergence(eps, eps_hat, gamma_s, gamma_t):
@@ -186,7 +215,7 @@ exercise(
     step_price,
     inputs=long_or_short,
     hints=[
-        "Square the differences and add them all up; the factor in front has nothing of x in it.",
+        "The squares of all dimensions are added up; the factor in front is one number for all.",
         "jnp.expm1(u) is eᵘ − 1, computed as one function. Which difference of γ is positive?",
     ],
     slips=[
@@ -211,6 +240,27 @@ exercise(
             "jnp.mean(",
             "This is the mean of the squares; ‖·‖² is their sum.",
         ),
+        (
+            "jnp.sum((eps - eps_hat) ** 2)",
+            "jnp.linalg.norm(eps - eps_hat)",
+            "norm is ‖·‖, the root of the sum of squares; the price has its square.",
+        ),
+        (
+            "jnp.sum((eps - eps_hat) ** 2)",
+            "jnp.sum(jnp.abs(eps - eps_hat))",
+            "The errors of the guess are squared.",
+        ),
+        (
+            "jnp.expm1(gamma_t - gamma_s)",
+            "(gamma_t - gamma_s)",
+            "The difference of γ alone is the limit of short steps; a step of this length costs "
+            "e^(γ_t − γ_s) − 1.",
+        ),
+        (
+            "jnp.expm1(gamma_t - gamma_s)",
+            "jnp.exp(gamma_t - gamma_s)",
+            "The −1 is missing: a step of no length must cost nothing.",
+        ),
     ],
     laws=[
         (
@@ -224,60 +274,6 @@ exercise(
 )
 
 
-def step_price_from_x(x, x_hat, gamma_s, gamma_t):
-    """Return KL(q(z_s | z_t, x) ‖ p(z_s | z_t)) in nats, from the example and its guess."""
-    won = jnp.exp(-gamma_s) - jnp.exp(-gamma_t)
-    return 0.5 * won * jnp.sum((x - x_hat) ** 2)
-
-
-exercise(
-    "3.4",
-    step_price_from_x,
-    inputs=lambda key: (*two_points(key), *two_levels(jax.random.fold_in(key, 1))),
-    hints=[
-        "γ = −log SNR. Solve for the SNR.",
-        "The step back ends at s, where there is less noise: which of the two ratios is larger?",
-    ],
-    slips=[
-        (
-            "jnp.exp(-gamma_s) - jnp.exp(-gamma_t)",
-            "jnp.exp(-gamma_t) - jnp.exp(-gamma_s)",
-            "s and t are swapped: the ratio is larger at s, where there is less noise.",
-        ),
-        (
-            "jnp.exp(-gamma_s) - jnp.exp(-gamma_t)",
-            "jnp.exp(gamma_t) - jnp.exp(gamma_s)",
-            "e^γ is noise over signal. SNR, signal over noise, is e^(−γ).",
-        ),
-        (
-            "jnp.exp(-gamma_s) - jnp.exp(-gamma_t)",
-            "gamma_t - gamma_s",
-            "That is a difference of log SNR; the price has the difference of the SNR themselves.",
-        ),
-        (
-            "jnp.sum(",
-            "jnp.mean(",
-            "This is the mean of the squares; ‖·‖² is their sum.",
-        ),
-        (
-            "** 2",
-            "* 1",
-            "The error of the guess is to be squared.",
-        ),
-    ],
-    laws=[
-        (
-            "it is ½ expm1(γ_t − γ_s) ‖ε − ε̂‖², since ε − ε̂ = (x̂ − x) α_t/σ_t",
-            lambda f: (
-                f(jnp.ones(4), jnp.zeros(4), jnp.asarray(-1.5), jnp.asarray(0.5)),
-                0.5 * jnp.expm1(2.0) * 4 * vdmlite.snr(0.5),
-            ),
-        )
-    ],
-    ships=lambda x, x_hat, s, t: kl(posterior(x, x, s, t), posterior(x, x_hat, s, t)),
-)
-
-
 def one_draw(denoiser, gamma, x, eps, i, steps):
     """Return one draw of the diffusion term in nats, from step i and the noise ε."""
     s, t = (i - 1) / steps, i / steps
@@ -288,20 +284,38 @@ def one_draw(denoiser, gamma, x, eps, i, steps):
 
 
 def a_step(key):
-    """Return a denoiser, a schedule, an example, a noise, a step and the number of steps."""
-    steps = int(jax.random.randint(key, (), 4, 12))
-    i = int(jax.random.randint(jax.random.fold_in(key, 1), (), 2, steps + 1))
-    low = float(jax.random.uniform(key, minval=-5.0, maxval=-3.0))
+    """Return a denoiser, a schedule, an example, a noise, a step and the number of steps.
+
+    Every other walk is short, 0.01 in 200 steps near γ = 0, where exp − 1 has no digits left.
+    """
+    coin, level, place = jax.random.uniform(key, (3,))
+    if coin < 0.5:
+        return (
+            a_guess,
+            vdmlite.FixedLinear(-0.004, 0.006),
+            *two_points(key),
+            int(2 + 190 * place),
+            200,
+        )
+    steps, low = int(4 + 8 * level), float(-5 + 2 * level)
+    i = min(int(2 + (steps - 1) * place), steps)
     return a_guess, vdmlite.FixedLinear(low, low + 7.0), *two_points(key), i, steps
 
 
-def shipped_draw(denoiser, gamma, x, eps, i, steps):
+def by_divergence(denoiser, gamma, x, eps, i, steps):
     """Return T times the divergence of step i, from vdmlite's own Gaussians."""
     reader = vdmlite.NetDenoiser(lambda z, level, key: denoiser(z, level), vdmlite.from_eps)
     vdm = vdmlite.VDM(gamma, reader, vdmlite.GaussianDecoder(), x.shape)
     s, t = (i - 1) / steps, i / steps
     z_t = vdmlite.marginal(x, gamma(t)).at(eps)
     return steps * kl(posterior(z_t, x, gamma(s), gamma(t)), vdm.reverse(z_t, s, t))
+
+
+def shipped_draw(denoiser, gamma, x, eps, i, steps):
+    """Return the draw with the weight that the package gives to step i."""
+    point = schedule_point(gamma, i / steps, steps)
+    z_t = vdmlite.marginal(x, point.gamma_t).at(eps)
+    return 0.5 * point.weight * jnp.sum((eps - denoiser(z_t, point.gamma_t)) ** 2)
 
 
 def mean_of_three(draw):
@@ -315,12 +329,12 @@ def mean_of_three(draw):
 
 
 exercise(
-    "3.5",
+    "3.4",
     one_draw,
     inputs=a_step,
     hints=[
-        "A sum of T numbers is T times their mean. So a draw is T times the price of one step.",
-        "The price of a step is that of 3.3. The denoiser looks at z_t, at the noise level of t.",
+        "How is a sum of T numbers related to their mean?",
+        "The price of one step is that of 3.3. The denoiser looks at z_t, at the noise level of t.",
     ],
     slips=[
         (
@@ -354,13 +368,38 @@ exercise(
             "t - s",
             "The weight wants the difference of the two γ, not of the two times.",
         ),
+        (
+            "jnp.expm1(gamma_t - gamma_s)",
+            "(jnp.exp(gamma_t - gamma_s) - 1)",
+            "The formula is right, but exp(…) − 1 loses its digits when the step is short: use expm1.",
+        ),
+        (
+            "steps * jnp",
+            "(steps - 1) * jnp",
+            "There are T steps from t = 0 to t = 1, not T − 1.",
+        ),
+        (
+            "jnp.sum((eps",
+            "jnp.mean((eps",
+            "This is the mean of the squares; ‖·‖² is their sum.",
+        ),
+        (
+            "0.5 * steps",
+            "steps",
+            "The factor ½ is missing.",
+        ),
+        (
+            "(eps - denoiser",
+            "(x - denoiser",
+            "The denoiser of this exercise guesses the noise: compare with ε, not with x.",
+        ),
     ],
     laws=[
         (
             "its mean over the T steps is the sum of the T divergences",
             lambda f: (
                 mean_of_three(f),
-                mean_of_three(shipped_draw),
+                mean_of_three(by_divergence),
             ),
         )
     ],
@@ -375,16 +414,17 @@ def bound_in_bits(prior, reconstruction, step_prices, shape):
 
 
 exercise(
-    "3.6",
+    "3.5",
     bound_in_bits,
     inputs=lambda key: (
-        *jax.random.uniform(key, (2,), minval=0.5, maxval=2.0),
+        jax.random.uniform(key, minval=0.5, maxval=2.0),
+        jax.random.uniform(jax.random.fold_in(key, 2), minval=-6.0, maxval=4.0),
         jax.random.uniform(jax.random.fold_in(key, 1), (5,), minval=1.0, maxval=4.0),
-        (4, 3, 2),
+        [(4, 3, 2), (8,), (2, 3)][int(jax.random.randint(key, (), 0, 3))],
     ),
     hints=[
-        "All three terms are costs, in nats, and all of them are added.",
-        "Divide by the product of the shape, and by the number of nats in a bit.",
+        "All three terms are in nats. Does any of them count against the others?",
+        "How many nats is one bit? How many dimensions has an example of shape (4, 3, 2)?",
     ],
     slips=[
         (
@@ -415,7 +455,17 @@ exercise(
         (
             "+ reconstruction",
             "- reconstruction",
-            "The reconstruction term, −log p(x | z_0), is a cost like the others: add it.",
+            "The reconstruction term, −log p(x | z_0), is a price like the others: add it.",
+        ),
+        (
+            "+ reconstruction",
+            "+ jnp.abs(reconstruction)",
+            "A density may exceed one, so its −log may be negative: leave the sign as it is.",
+        ),
+        (
+            "math.log(2)",
+            "math.log(10)",
+            "That is the number of nats in a decimal digit; one bit is log 2 nats.",
         ),
     ],
     laws=[
@@ -430,4 +480,127 @@ exercise(
     ships=lambda prior, reconstruction, step_prices, shape: vdmlite.bits_per_dim(
         vdmlite.VLB(prior, reconstruction, jnp.sum(step_prices)).loss, shape
     ),
+)
+
+
+def fence(error, gammas):
+    """Return (lower, upper) for L_∞ in nats, from the errors of the best guess at all levels."""
+    errors = jax.vmap(error)(gammas)
+    won = jnp.exp(-gammas[:-1]) - jnp.exp(-gammas[1:])
+    lower = 0.5 * jnp.sum(won * errors[:-1])
+    upper = 0.5 * jnp.sum(won * errors[1:])
+    return lower, upper
+
+
+def an_error(key):
+    """Return the best guess's error for Gaussian data of some width, and uneven levels."""
+    width, low, high = jax.random.uniform(key, (3,))
+    inner = jnp.sort(jax.random.uniform(jax.random.fold_in(key, 1), (5,)))
+    low, high = -5 * low, 1 + 3 * high
+    gammas = jnp.concatenate([low[None], low + (high - low) * inner, high[None]])
+    return lambda gamma: 1 / (1 / (0.2 + width) + jnp.exp(-gamma)), gammas
+
+
+def of_the_lesson(gamma):
+    """The error of the best guess for the lesson's Gaussian numbers."""
+    return 1 / (4 + jnp.exp(-gamma))
+
+
+def limit_within(f):
+    """The limit for the lesson's numbers, and the same pressed between the answer's two."""
+    limit = 0.5 * jnp.log((4 + jnp.exp(3.0)) / (4 + jnp.exp(-5.0)))
+    return jnp.clip(limit, *f(of_the_lesson, jnp.linspace(-3.0, 5.0, 9))), limit
+
+
+def upper_is_the_bound(f):
+    """The upper number, and T divergences of two Gaussians, as the package computes them."""
+    gammas = jnp.linspace(-3.0, 5.0, 9)
+    exact = vdmlite.GaussianDenoiser(vdmlite.Gaussian(jnp.asarray(0.0), jnp.asarray(0.5)))
+    spread = jnp.sqrt(3.0) * jnp.array([-1.0, 0.0, 1.0])
+    share = jnp.array([1 / 6, 2 / 3, 1 / 6])  # three points stand for a Gaussian
+
+    def price(gamma_s, gamma_t):
+        def one(x, eps):
+            z_t = vdmlite.marginal(x, gamma_t).at(eps)
+            guess = exact(z_t, gamma_t).x
+            return kl(
+                posterior(z_t, x, gamma_s, gamma_t), posterior(z_t, guess, gamma_s, gamma_t)
+            )
+
+        each = jax.vmap(lambda x: jax.vmap(lambda eps: one(x, eps))(spread))(0.5 * spread)
+        return share @ each @ share
+
+    total = sum(price(s, t) for s, t in zip(gammas[:-1], gammas[1:], strict=True))
+    return f(of_the_lesson, gammas)[1], total
+
+
+exercise(
+    "3.6",
+    fence,
+    inputs=an_error,
+    hints=[
+        "In terms of x a step costs ½ (SNR(s) − SNR(t)) times an error. Lay the steps side by side along "
+        "the axis of SNR: L_T is an area under stairs, L_∞ the area under the curve e.",
+        "e rises with γ, so it falls with SNR. Over one step the curve lies between its values at the "
+        "two ends: which end is the higher?",
+    ],
+    slips=[
+        (
+            "return lower, upper",
+            "return upper, lower",
+            "The two are swapped: the error is larger at t, the noisier end of a step.",
+        ),
+        (
+            "jnp.exp(-gammas[:-1]) - jnp.exp(-gammas[1:])",
+            "gammas[1:] - gammas[:-1]",
+            "The errors of x have the weight of a difference of SNR, not of γ.",
+        ),
+        (
+            "jnp.exp(-gammas[:-1]) - jnp.exp(-gammas[1:])",
+            "jnp.exp(-gammas[1:]) - jnp.exp(-gammas[:-1])",
+            "The sign is turned: SNR is larger at s, where there is less noise.",
+        ),
+        (
+            "jnp.exp(-gammas[:-1]) - jnp.exp(-gammas[1:])",
+            "jnp.expm1(gammas[1:] - gammas[:-1])",
+            "expm1 of the difference of γ is the weight of an error of ε; this is an error of x.",
+        ),
+        (
+            "jnp.exp(-gammas[:-1]) - jnp.exp(-gammas[1:])",
+            "jnp.exp(gammas[1:]) - jnp.exp(gammas[:-1])",
+            "e^γ is noise over signal. SNR, signal over noise, is e^(−γ).",
+        ),
+        (
+            "0.5 * jnp",
+            "jnp",
+            "The ½ of a step's price is missing.",
+        ),
+        (
+            "won * errors[1:]",
+            "won * (errors[:-1] + errors[1:]) / 2",
+            "The mean of the two ends is near the limit, but it may lie on either side: no bound.",
+        ),
+        (
+            "won * errors[:-1]",
+            "won * (errors[:-1] + errors[1:]) / 2",
+            "The mean of the two ends is near the limit, but it may lie on either side of it: no fence.",
+        ),
+        (
+            "won * errors[:-1]",
+            "won * errors[0]",
+            "That is below the limit, but not the closest: the error at each step's own clean end is known.",
+        ),
+        (
+            "won * errors[1:]",
+            "won * errors[-1]",
+            "That is above the limit, but not the closest: the error at each step's own noisy end is known.",
+        ),
+    ],
+    laws=[
+        ("the limit of the lesson's Gaussian numbers lies inside the fence", limit_within),
+        (
+            "upper is L_T, the sum of the steps' divergences as vdmlite computes them",
+            upper_is_the_bound,
+        ),
+    ],
 )

@@ -59,19 +59,60 @@ def from_curve(schedule, gammas, mean, square):
     return curve.loss, curve.variance(schedule)
 
 
-TIMES = (jnp.arange(2000) + 0.5) / 2000
 COSINE, FLOW = vdmlite.Cosine(-5.0, 4.0), vdmlite.FlowMatching(-5.0, 4.0)
 
 
-def factors_at_all_times(factor):
-    """The factors at evenly spread times of the flow-matching schedule, for the cosine's loss."""
-    return jax.vmap(lambda t: factor(t, FLOW, COSINE))(TIMES)
+def mean_between(low, high, f):
+    """The mean of f from low to high by Gauss's rule: few plain numbers go into f."""
+    nodes, weights = np.polynomial.legendre.leggauss(40)
+    places = low + (high - low) * (nodes + 1) / 2
+    return sum(w * float(f(jnp.asarray(p))) for w, p in zip(weights / 2, places, strict=True))
 
 
-def errors_at_all_times(schedule):
-    """E‖ε − ε̂‖² at evenly spread times, for one-dimensional Gaussian data of width ½."""
-    gammas = jax.vmap(schedule)(TIMES)
-    return jnp.exp(-gammas) / (4 + jnp.exp(-gammas))
+def gaussian_error(gamma):
+    """E‖ε − ε̂‖² for one-dimensional Gaussian data of width ½."""
+    return jnp.exp(-gamma) / (4 + jnp.exp(-gamma))
+
+
+def gaussian_guess(z, gamma):
+    """The best ε̂ for Gaussian data of width ½."""
+    alpha2, sigma = jax.nn.sigmoid(-gamma), jnp.sqrt(jax.nn.sigmoid(gamma))
+    return sigma * z / (0.25 * alpha2 + sigma**2)
+
+
+def a_small_batch(key):
+    """A guess of the noise, a schedule, eight examples in the plane, and their random numbers."""
+    kind_key, x_key, comb_key, eps_key, width_key = jax.random.split(key, 5)
+    kinds = (vdmlite.Cosine, vdmlite.BetaLinear, vdmlite.FlowMatching)
+    width = 0.3 + jax.random.uniform(width_key)
+
+    def guess(z, gamma):
+        alpha2, sigma = jax.nn.sigmoid(-gamma), jnp.sqrt(jax.nn.sigmoid(gamma))
+        return sigma * z / (width**2 * alpha2 + sigma**2)
+
+    return (
+        guess,
+        kinds[int(jax.random.randint(kind_key, (), 0, 3))](-6.0, 4.0),
+        width * jax.random.normal(x_key, (8, 2)),
+        vdmlite.spread_times(8, key=comb_key),
+        jax.random.normal(eps_key, (8, 2)),
+    )
+
+
+def mean_bound(bound, schedule):
+    """The bound of Gaussian data of width ½, whose squares average out over four pairs."""
+    u = jnp.repeat((jnp.arange(2000) + 0.5) / 2000, 4)
+    x = jnp.tile(jnp.array([0.5, 0.5, -0.5, -0.5]), 2000)[:, None]
+    eps = jnp.tile(jnp.array([1.0, -1.0, 1.0, -1.0]), 2000)[:, None]
+    return bound(gaussian_guess, schedule, x, u, eps)
+
+
+def written_bound(low, high):
+    """That bound by hand: the entropy of slightly noisy data, and what is wrong at the noisy end."""
+    left = 1 - 0.75 / (1 + np.exp(high))
+    return 0.5 * (np.log(2 * np.pi) + 1 + np.log(0.25 + np.exp(low))) + 0.5 * (
+        left - 1 - np.log(left)
+    )
 
 
 def straight_path(t, gamma_0, gamma_1):
@@ -85,20 +126,26 @@ exercise(
     "6.1",
     straight_path,
     inputs=lambda key: (
-        jnp.array([0.0, *jnp.sort(jax.random.uniform(key, (3,))), 1.0]),
+        # Near t = 1 as well: there 1 − r loses its digits before r is rounded to 1.
+        jnp.array([0.0, *jnp.sort(jax.random.uniform(key, (3,))), 1 - 1e-6, 1.0]),
         jax.random.uniform(jax.random.fold_in(key, 1), minval=-6.0, maxval=-2.0),
         jnp.where(jax.random.bernoulli(jax.random.fold_in(key, 2)), 40.0, 3.0),
     ),
     hints=[
-        "What grows evenly from a to b is (1 − t)·a + t·b; here a and b are jax.nn.sigmoid of half an end.",
-        "1 − u goes evenly as well, from sigmoid(−γ_0/2) to sigmoid(−γ_1/2): compute it from its own ends.",
-        "γ = 2 log(u/(1 − u)) is twice the difference of two logarithms.",
+        "What grows evenly from a to b is (1 − t)·a + t·b. What are a and b here?",
+        "If r goes evenly, so does 1 − r. Which two ends does it run between?",
+        "Take the logarithm of a quotient apart: then neither share has to be formed from the other.",
     ],
     slips=[
         (
             "signal = (1 - t) * jax.nn.sigmoid(-gamma_0 / 2) + t * jax.nn.sigmoid(-gamma_1 / 2)",
             "signal = 1 - noise",
-            "1 − u loses its digits when u is nearly 1: compute the signal's share from its own two ends.",
+            "1 − r loses its digits when r is nearly 1: compute the signal's share from its own two ends.",
+        ),
+        (
+            "return 2 * (jnp.log(noise) - jnp.log(signal))",
+            "return jnp.clip(2 * jnp.log(noise / (1 - noise)), gamma_0, gamma_1)",
+            "Cutting off at γ_1 mends t = 1 itself, but not the times just before it: there 1 − r has lost its digits.",
         ),
         (
             "return 2 * (",
@@ -113,7 +160,7 @@ exercise(
         (
             "return 2 * (jnp.log(noise) - jnp.log(signal))",
             "return (1 - t) * gamma_0 + t * gamma_1",
-            "This is a straight line in γ, but u is what grows evenly: take the sigmoids of the ends first, then mix them.",
+            "This is a straight line in γ, but r is what grows evenly: take the sigmoids of the ends first, then mix them.",
         ),
     ],
     laws=[
@@ -125,7 +172,7 @@ exercise(
             ),
         ),
         (
-            "with ends far apart u is t itself, and γ = 2 log(t/(1 − t))",
+            "with ends far apart r is t itself, and γ = 2 log(t/(1 − t))",
             lambda f: (
                 f(jnp.array([0.1, 0.5, 0.8]), jnp.asarray(-50.0), jnp.asarray(50.0)),
                 2 * jnp.log(jnp.array([1 / 9, 1.0, 4.0])),
@@ -215,7 +262,7 @@ exercise(
     ),
     hints=[
         "Write down what grows evenly: a(γ(t)) = a(γ_0) + t·(a(γ_1) − a(γ_0)). Now take the derivative of both sides by t.",
-        "a′(γ)·γ′ = a(γ_1) − a(γ_0), and the density is 1/γ′.",
+        "You need 1/γ′. A density also has to have area 1 between the ends: does yours?",
     ],
     slips=[
         (
@@ -244,12 +291,10 @@ exercise(
             "the area under it from γ_0 to γ_1 is 1",
             lambda f: (
                 9
-                * jnp.mean(
-                    jax.vmap(lambda g: f(angle, g, jnp.asarray(-5.0), jnp.asarray(4.0)))(
-                        -5.0 + 9 * (jnp.arange(1000) + 0.5) / 1000
-                    )
+                * mean_between(
+                    -5.0, 4.0, lambda g: f(angle, g, jnp.asarray(-5.0), jnp.asarray(4.0))
                 ),
-                jnp.asarray(1.0),
+                1.0,
             ),
         ),
         (
@@ -366,7 +411,7 @@ exercise(
     ),
     hints=[
         "A level that `new` draws twice as often as `old` has to count half: the factor is p_old(γ)/p_new(γ).",
-        "Each density is one over the slope, so this is γ′ of `new` over γ′ of `old`, both at the same level.",
+        "Each density is one over a slope. At which level, or which time, is each of the two to be taken?",
         "For the slope of `old` at your level, interpolate: levels go in, slopes come out.",
     ],
     slips=[
@@ -394,15 +439,89 @@ exercise(
     laws=[
         (
             "the mean of the factor over the times of the new schedule is 1",
-            lambda f: (jnp.mean(factors_at_all_times(f)), jnp.asarray(1.0)),
+            lambda f: (mean_between(0.0, 1.0, lambda t: f(t, FLOW, COSINE)), 1.0),
         ),
         (
             "for Gaussian data of width ½ and the exact denoiser, flow-matching times with the "
             "factor give the same loss as cosine times without it",
             lambda f: (
-                0.5 * jnp.mean(factors_at_all_times(f) * errors_at_all_times(FLOW)),
-                0.5 * jnp.mean(errors_at_all_times(COSINE)),
+                mean_between(
+                    0.0, 1.0, lambda t: 0.5 * f(t, FLOW, COSINE) * gaussian_error(FLOW(t))
+                ),
+                mean_between(0.0, 1.0, lambda t: 0.5 * gaussian_error(COSINE(t))),
             ),
         ),
     ],
+)
+
+
+def bound(guess, schedule, x, u, eps):
+    """Return the mean bound of a batch, in nats."""
+    gamma_0, gamma_1 = schedule(0.0), schedule(1.0)
+
+    def one(x, t, eps):
+        gamma, slope = jax.value_and_grad(schedule)(t)
+        alpha, sigma = jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
+        error = jnp.sum((eps - guess(alpha * x + sigma * eps, gamma)) ** 2)
+        return 0.5 * slope * error
+
+    diffusion = jnp.mean(jax.vmap(one)(x, u, eps))
+    alpha2, sigma2 = jax.nn.sigmoid(-gamma_1), jax.nn.sigmoid(gamma_1)
+    prior = 0.5 * jnp.mean(jnp.sum(sigma2 + alpha2 * x**2 - 1 - jnp.log(sigma2), axis=1))
+    reconstruction = 0.5 * x.shape[1] * (jnp.log(2 * jnp.pi) + 1 + gamma_0)
+    return prior + reconstruction + diffusion
+
+
+exercise(
+    "6.6",
+    bound,
+    inputs=a_small_batch,
+    hints=[
+        "What does the bound see of a schedule? Ask of every line whether it sees more than that.",
+        "γ-linear hides both bugs. What is special about it: at the time t, and near t = 0?",
+        "Which stretch of γ does no example ever visit, and how long is it under the cosine schedule? "
+        "And which noise level is the guess told?",
+    ],
+    slips=[
+        (
+            "(x, u, eps))",
+            "(x, 0.01 + 0.99 * u, eps))",
+            "One bug is left: between γ(0) and γ(0.01) nobody looks, and how long that stretch is depends on the schedule.",
+        ),
+        (
+            "jnp.mean(jax.vmap(one)(x, u, eps))",
+            "0.99 * jnp.mean(jax.vmap(one)(x, 0.01 + 0.99 * u, eps))",
+            "Now the integral from γ(0.01) to γ_1 is right, but the stretch below γ(0.01) is still missing.",
+        ),
+        (
+            "sigma * eps, gamma)",
+            "sigma * eps, gamma_0 + (gamma_1 - gamma_0) * t)",
+            "One bug is left: the guess is told the level of a γ-linear schedule, not the level γ(t) that the latent has.",
+        ),
+        (
+            "sigma * eps, gamma)) ** 2)\n        return 0.5 * slope * error\n\n    diffusion = jnp.mean(jax.vmap(one)(x, u, eps))",
+            "sigma * eps, gamma_0 + (gamma_1 - gamma_0) * t)) ** 2)\n        return 0.5 * slope * error\n\n"
+            "    diffusion = jnp.mean(jax.vmap(one)(x, 0.01 + 0.99 * u, eps))",
+            "These are your friend's own numbers: both bugs are still there.",
+        ),
+        (
+            "return 0.5 * slope * error",
+            "return 0.5 * error",
+            "γ′ is no bug: without it the mean over t is not the area over γ.",
+        ),
+    ],
+    laws=[
+        (
+            "for Gaussian data of width ½ the cosine schedule and flow matching give the bound of γ-linear",
+            lambda f: (
+                tuple(mean_bound(f, s) for s in (COSINE, FLOW)),
+                (mean_bound(f, vdmlite.FixedLinear(-5.0, 4.0)),) * 2,
+            ),
+        ),
+        (
+            "it is the bound by hand: the entropy of the data with the last grain of noise, and a little for the noisy end",
+            lambda f: (mean_bound(f, COSINE), written_bound(-5.0, 4.0)),
+        ),
+    ],
+    tolerance=2e-4,
 )

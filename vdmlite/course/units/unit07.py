@@ -7,38 +7,33 @@ import jax.numpy as jnp
 from vdmlite.course import check, hint, solution, todo
 
 
-import equinox as eqx
+import numpy as np
+
 import vdmlite
 from vdmlite.course import exercise
 
 
 def some_weights(key):
-    """A time, and the raw weights of a network of four steps."""
-    keys = jax.random.split(key, 5)
+    """A time that is no corner, and the raw weights of five stretches."""
+    time_key, weight_key = jax.random.split(key)
     return (
-        jax.random.uniform(keys[0], minval=0.2, maxval=0.8),
-        jax.random.normal(keys[1]),
-        jax.random.normal(keys[2], (4,)),
-        2 + 2 * jax.random.normal(keys[3], (4,)),
-        jax.random.uniform(keys[4], (4,), minval=0.1),
+        jax.random.uniform(time_key, minval=0.05, maxval=0.95),
+        2 * jax.random.normal(weight_key, (5,)),
     )
 
 
-def packaged_share(t, line, heights, steepness, places):
-    """The package's network with these weights."""
-    return eqx.tree_at(
-        lambda net: (net.line, net.heights, net.steepness, net.places),
-        vdmlite.MonotoneNet(width=4),
-        (line, heights, steepness, places),
-    ).share(t)
+def packaged_polygon(t, raw):
+    """The package's polygon from 0 to 1 with those rises."""
+    rises = jax.nn.softplus(raw)
+    corners = jnp.concatenate([jnp.zeros(1), jnp.cumsum(rises) / jnp.sum(rises)])
+    return vdmlite.PiecewiseLinear(tuple(corners.tolist())).slope(t)
 
 
-def share_over_time(share):
-    """The shares at 21 times, with a height and a steepness that are negative when raw."""
-    heights, places = jnp.array([-3.0, 2.0, 1.0]), jnp.array([0.2, 0.8, 0.5])
-    steepness = jnp.array([8.0, 8.0, -6.0])
-    times = jnp.linspace(0.0, 1.0, 21)
-    return jax.vmap(lambda t: share(t, jnp.asarray(-2.0), heights, steepness, places))(times)
+def along(polygon, which):
+    """One of the two answers at 21 times, with weights that are negative when raw."""
+    raw = jnp.array([-3.0, 2.0, -1.0, 0.5])
+    times = np.linspace(0.0, 1.0, 21)
+    return np.array([float(polygon(jnp.asarray(t), raw)[which]) for t in times])
 
 
 def a_noisy_end(key):
@@ -83,11 +78,12 @@ def packaged_curve():
 
 
 def areas_between_times(best_gamma):
-    """The areas under √E[m²] = e^(−γ)/(4 + e^(−γ)) that eight equal stretches of time cover."""
+    """The areas under the spread e^(−γ)/(4 + e^(−γ)) that eight equal stretches of time cover."""
     grid = jnp.linspace(-4.0, 3.0, 2001)
-    root = jnp.exp(-grid) / (4 + jnp.exp(-grid))
-    found = best_gamma(grid, root**2, jnp.linspace(0.0, 1.0, 9))
-    return -jnp.diff(jnp.log(4 + jnp.exp(-found)))
+    spread = jnp.exp(-grid) / (4 + jnp.exp(-grid))
+    mean = 1 + jnp.cos(grid) ** 2
+    found = best_gamma(grid, mean, mean**2 + spread**2, jnp.linspace(0.0, 1.0, 9))
+    return -np.diff(np.log(4 + np.exp(-np.asarray(found))))
 
 
 def bent(params, t):
@@ -118,66 +114,90 @@ def mean_square(params, times, scale):
     return jnp.mean(a_pass_backwards(params, times, scale)[0] ** 2)
 
 
-def share(t, line, heights, steepness, places):
-    """Return how far γ has come at time t, as a share of the way between its ends."""
-
-    def f(u):
-        steps = jax.nn.sigmoid(jax.nn.softplus(steepness) * (u - places))
-        return jax.nn.softplus(line) * u + jnp.sum(jax.nn.softplus(heights) * steps)
-
-    return (f(t) - f(0.0)) / (f(1.0) - f(0.0))
+def polygon(t, raw):
+    """Return the share of the way covered at time t, and its slope."""
+    n = len(raw)
+    rises = jax.nn.softplus(raw) / jnp.sum(jax.nn.softplus(raw))
+    share = jnp.sum(rises * jnp.clip(n * t - jnp.arange(n), 0.0, 1.0))
+    rate = n * rises[jnp.clip(jnp.floor(n * t), 0, n - 1).astype(int)]
+    return share, rate
 
 
 exercise(
     "7.1",
-    share,
+    polygon,
     inputs=some_weights,
     hints=[
-        "jax.nn.softplus and jax.nn.sigmoid work on whole arrays: all the steps at once, then jnp.sum over them.",
-        "softplus(steepness) · (u − places) goes into the sigmoid, and softplus(heights) multiplies what comes out.",
-        "The places need no softplus: a step rises wherever it is.",
+        "At time t the stretches 0 … k − 1 are behind you, k = ⌊n t⌋, and of stretch k a part n t − k.",
+        "A stretch lasts 1/n. What is the slope of a line that rises by h in that time?",
+        "Whoever likes tables: jnp.cumsum of the rises has the corners but the first, and jnp.interp reads between them.",
     ],
     slips=[
         (
-            "jax.nn.softplus(heights)",
-            "heights",
-            "The heights are used raw: a negative one is a step downwards, and f can fall.",
+            "rises = jax.nn.softplus(raw) / jnp.sum(jax.nn.softplus(raw))",
+            "rises = raw / jnp.sum(raw)",
+            "The weights are used raw: a negative one is a way down.",
         ),
         (
-            "jax.nn.softplus(steepness)",
-            "steepness",
-            "The steepness is used raw: sigmoid(s (t − p)) with a negative s falls with t.",
+            "rises = jax.nn.softplus(raw) / jnp.sum(jax.nn.softplus(raw))",
+            "rises = jax.nn.softmax(raw)",
+            "exp makes weights positive as well (this is a softmax), but the polygon here takes softplus.",
         ),
         (
-            "(u - places)",
-            "(u - jax.nn.softplus(places))",
-            "The places went through softplus too: f rises for any places, so they are used as they are.",
+            " / jnp.sum(jax.nn.softplus(raw))",
+            "",
+            "The share at t = 1 is not 1: divide by all that the curve rises.",
         ),
         (
-            "(f(t) - f(0.0)) / (f(1.0) - f(0.0))",
-            "f(t) / f(1.0)",
-            "f(0) is not 0, because a sigmoid never is: without subtracting it, the share is not 0 at t = 0.",
+            "jnp.clip(n * t - jnp.arange(n), 0.0, 1.0)",
+            "jnp.where(jnp.arange(n) < n * t, 1.0, 0.0)",
+            "The share jumps from corner to corner: of the stretch that t is in, only a part is covered.",
         ),
         (
-            "/ (f(1.0) - f(0.0))",
-            "/ f(1.0)",
-            "The share at t = 1 is not 1: divide by all that f gains, f(1) − f(0).",
+            "rate = n * rises",
+            "rate = rises",
+            "This is how much the stretch rises; it does so in the time 1/n, and the slope is n times that.",
+        ),
+        (
+            "rises[jnp.clip(jnp.floor(n * t), 0, n - 1).astype(int)]",
+            "rises[jnp.clip(jnp.ceil(n * t), 0, n - 1).astype(int)]",
+            "This is the slope of the stretch after the one that t is in.",
         ),
     ],
     laws=[
         (
             "it is 0 at t = 0 and 1 at t = 1, exactly",
-            lambda f: (share_over_time(f)[jnp.array([0, -1])], jnp.array([0.0, 1.0])),
+            lambda f: (along(f, 0)[[0, -1]], np.array([0.0, 1.0])),
         ),
         (
             "it never falls, even if the raw weights are negative",
+            lambda f: (np.diff(along(f, 0)), np.abs(np.diff(along(f, 0)))),
+        ),
+        (
+            "the rate, averaged over the times, is 1: all of the way is covered once",
             lambda f: (
-                jnp.diff(share_over_time(f)),
-                jnp.abs(jnp.diff(share_over_time(f))),
+                np.mean(
+                    [
+                        float(f(jnp.asarray(t), jnp.array([-3.0, 2.0, -1.0, 0.5]))[1])
+                        for t in (0.1, 0.3, 0.6, 0.9)
+                    ]
+                ),
+                1.0,
             ),
         ),
+        (
+            "at t = 1 the rate is that of the last stretch",
+            lambda f: (along(f, 1)[-1], along(f, 1)[-3]),
+        ),
     ],
-    ships=packaged_share,
+    ships=packaged_polygon,
+    # A value between two bounds is in their middle in any order; an index is cut to a whole one.
+    equivalent=[
+        "share = jnp.sum(rises * jnp.clip(0.0, n * t - jnp.arange(n), 1.0))",
+        "rate = n * rises[jnp.clip(0, jnp.floor(n * t), n - 1).astype(int)]",
+        "rate = n * rises[jnp.clip(n * t, 0, n - 1).astype(int)]",
+        "rate = n * rises[jnp.clip(jnp.floor(n * t), 0, n + 1).astype(int)]",
+    ],
 )
 
 
@@ -195,8 +215,8 @@ exercise(
     inputs=a_noisy_end,
     hints=[
         "The derivative of an integral by its upper limit is the integrand there.",
-        "α² = 1 − σ², so dα²/dγ_1 = −σ² α²; and the derivative of log σ² is σ² α² / σ² = α².",
-        "Each dimension d gives ½ (σ² α² − σ² α² x_d² − α²) to the second answer.",
+        "α² = 1 − σ² gives you dα²/dγ_1, and the chain rule the derivative of log σ².",
+        "Test yours with x = 0 and a very large γ_1, where nothing is left to win: it should be 0.",
     ],
     slips=[
         (
@@ -258,8 +278,8 @@ exercise(
     inputs=some_curve,
     hints=[
         "The mean of g(γ) for γ ~ p is the integral of p(γ) g(γ).",
-        "For E[ℓ] that is ∫ p · E[m] / (2p) dγ: the density cancels, and the schedule is gone.",
-        "For E[ℓ²] it is ∫ p · E[m²] / (4p²) dγ: one p is left below the line.",
+        "Write E[ℓ] as such an integral, with ℓ = m/(2p). What cancels? It has to: the bound does not see the schedule.",
+        "Now E[ℓ²], with ℓ² in place of ℓ. How many p are above the line, how many below?",
     ],
     slips=[
         (
@@ -308,12 +328,11 @@ exercise(
 )
 
 
-def best_gamma(gammas, square, times):
-    """Return the schedule of least variance at the given times."""
-    height = jnp.sqrt(square)
+def best_gamma(gammas, mean, square, times):
+    """Return the schedule under which a batch on a fine comb varies least, at the given times."""
+    height = jnp.sqrt(square - mean**2)
     areas = 0.5 * (height[1:] + height[:-1]) * jnp.diff(gammas)
-    covered = jnp.cumsum(areas) / jnp.sum(areas)
-    shares = jnp.concatenate([jnp.zeros(1), covered])
+    shares = jnp.concatenate([jnp.zeros(1), jnp.cumsum(areas) / jnp.sum(areas)])
     return jnp.interp(times, shares, gammas)
 
 
@@ -321,24 +340,34 @@ exercise(
     "7.4",
     best_gamma,
     inputs=lambda key: (
-        some_curve(key)[0],
-        some_curve(key)[2],
+        *some_curve(key)[:3],
         jax.random.uniform(jax.random.fold_in(key, 1), (5,), minval=0.05, maxval=0.95),
     ),
     hints=[
-        "jnp.cumsum(areas) is the area up to the end of each trapezoid, jnp.sum(areas) is all of it.",
-        "To invert a table, read it the other way round: the shares are where you look, the γ are what you find.",
+        "Write what is left as an integral over γ, with p = 1/γ′ in it. Where does it differ from the lesson's E[ℓ²]?",
+        "By Cauchy and Schwarz the best p is proportional to the root of what stands over p.",
+        "There is one trapezoid fewer than there are γ, and no area lies below γ_0.",
     ],
     slips=[
         (
+            "jnp.sqrt(square - mean**2)",
             "jnp.sqrt(square)",
-            "square",
-            "The root is missing: the best density goes with √E[m²], not with E[m²].",
+            "This is the best schedule for times drawn apart; on a comb what is due to the time is gone, and E[m]² with it.",
         ),
         (
-            "jnp.sqrt(square)",
-            "1 / jnp.sqrt(square)",
-            "Turned round: where errors are large, γ has to move slowly, so that many draws fall there.",
+            "jnp.sqrt(square - mean**2)",
+            "(square - mean**2)",
+            "The root is missing: the best density goes with the standard deviation of m, not with its variance.",
+        ),
+        (
+            "jnp.sqrt(square - mean**2)",
+            "1 / jnp.sqrt(square - mean**2)",
+            "Turned round: where draws vary much, γ has to move slowly, so that many of them fall there.",
+        ),
+        (
+            "jnp.sqrt(square - mean**2)",
+            "mean",
+            "This visits a level in proportion to its error; what counts on a comb is how the error varies.",
         ),
         (
             " / jnp.sum(areas)",
@@ -353,20 +382,27 @@ exercise(
     ],
     laws=[
         (
-            "γ′ √E[m²] is the same at all times: equal stretches of time cover equal areas",
+            "equal stretches of time cover equal areas under the standard deviation of m",
             lambda f: (
                 areas_between_times(f),
-                jnp.full(8, jnp.log((4 + jnp.exp(4.0)) / (4 + jnp.exp(-3.0))) / 8),
+                np.full(8, np.log((4 + np.exp(4.0)) / (4 + np.exp(-3.0))) / 8),
             ),
         ),
         (
-            "if E[m²] is the same at every γ, the best schedule is linear in t",
+            "if m varies as much at every γ, the best schedule is linear in t, whatever the mean is",
             lambda f: (
-                f(jnp.array([-3.0, -1.0, 2.0]), jnp.full(3, 7.0), jnp.array([0.2, 0.5, 0.8])),
+                f(
+                    jnp.array([-3.0, -1.0, 2.0]),
+                    jnp.array([5.0, 2.0, 1.0]),
+                    7.0 + jnp.array([25.0, 4.0, 1.0]),
+                    jnp.array([0.2, 0.5, 0.8]),
+                ),
                 jnp.array([-2.0, -0.5, 1.0]),
             ),
         ),
     ],
+    # A factor of all areas drops out of the shares.
+    equivalent=["areas = 1.5 * (height[1:] + height[:-1]) * jnp.diff(gammas)"],
 )
 
 
@@ -388,7 +424,7 @@ exercise(
     shape_gradient,
     inputs=a_batch,
     hints=[
-        "By the chain rule ∂(ℓ_i²) = 2 ℓ_i ∂ℓ_i.",
+        "What is the derivative of ℓ_i², if that of ℓ_i is known?",
         "The mean is a sum divided by n, and backward already sums over the batch.",
         "backward takes one pair (a, b); [0] takes the gradient out of the tuple that it returns.",
     ],
@@ -414,6 +450,11 @@ exercise(
             "This is the gradient of the sum of the ℓ²: their mean is that divided by n.",
         ),
         (
+            "(weight * by_gamma, weight * by_slope))[0]",
+            "(weight * by_gamma, weight * by_slope))",
+            "backward returns a tuple of one element: take the gradient out of it, with [0].",
+        ),
+        (
             "weight * by_slope",
             "by_slope / n",
             "Both derivatives belong to ℓ: the one by the slope is weighted as well.",
@@ -437,4 +478,103 @@ exercise(
             ),
         ),
     ],
+)
+
+
+def learned_schedule(draw, gamma_0, gamma_1, variance, key):
+    """Return variance(levels) for the 65 levels of a schedule that is learned from draws."""
+    place_key, draw_key = jax.random.split(key)
+    edges = jnp.linspace(gamma_0, gamma_1, 41)
+    # 5000 levels in each of 40 equal stretches, and the mean of m² there.
+    inside = jax.random.uniform(place_key, (40, 5000))
+    gammas = edges[:-1, None] + (edges[1] - edges[0]) * inside
+    square = jnp.mean(draw(gammas.reshape(-1), draw_key).reshape(40, 5000) ** 2, axis=1)
+    root = jnp.sqrt(square)
+    shares = jnp.concatenate([jnp.zeros(1), jnp.cumsum(root) / jnp.sum(root)])
+    levels = jnp.interp(jnp.linspace(0.0, 1.0, 65), shares, edges)
+    return variance(levels)
+
+
+def a_black_box(key):
+    """A model to draw errors from, two ends, and the measure of a schedule for it."""
+    place_key, width_key, end_key, draw_key = jax.random.split(key, 4)
+    place = jax.random.uniform(place_key, minval=-5.0, maxval=-2.0)
+    width = jax.random.uniform(width_key, minval=1.0, maxval=2.0)
+    gamma_0, gamma_1 = -9.0, float(jax.random.uniform(end_key, minval=2.0, maxval=5.0))
+
+    def size(gammas):
+        """The error of a common example: a hill with a long slope on its noisy side."""
+        hill = jnp.exp(-0.5 * ((gammas - place) / width) ** 2)
+        return hill + 0.5 * jax.nn.sigmoid(-(gammas + 1)) + 0.01
+
+    def draw(gammas, key):
+        """Three dimensions of noise; four examples in a hundred are ten times as hard."""
+        noise_key, kind_key = jax.random.split(key)
+        noise = jax.random.normal(noise_key, (*jnp.shape(gammas), 3))
+        hard = jax.random.bernoulli(kind_key, 0.04, jnp.shape(gammas))
+        return size(gammas) * jnp.sum(noise**2, -1) * jnp.where(hard, 10.0, 1.0)
+
+    # E[m] and E[m²] by hand: of χ² with three degrees of freedom, and of 1 or 10.
+    grid = np.linspace(gamma_0, gamma_1, 4001)
+    first = np.asarray(size(jnp.asarray(grid)), np.float64)
+    loss = 0.5 * np.trapezoid(3 * (0.96 + 0.04 * 10) * first, grid)
+    root = np.sqrt((3**2 + 2 * 3) * (0.96 + 0.04 * 100)) * first
+
+    def variance(levels):
+        """The variance of one draw under the polygon through these levels, over the least."""
+        levels = np.asarray(levels, np.float64)
+        if levels.shape != (65,):
+            raise ValueError(f"there should be 65 levels, not an array of shape {levels.shape}")
+        ends = np.allclose(levels[[0, -1]], [gamma_0, gamma_1], atol=1e-3)
+        if not (ends and np.all(np.diff(levels) > 0)):
+            raise ValueError("the levels should rise from gamma_0 to gamma_1")
+        slopes = 64 * np.diff(levels)
+        middles = 0.5 * (grid[1:] + grid[:-1])
+        there = slopes[np.clip(np.searchsorted(levels, middles) - 1, 0, 63)]
+        squares = np.interp(middles, grid, root**2)
+        found = 0.25 * np.sum(there * squares * np.diff(grid)) - loss**2
+        return found / (0.25 * np.trapezoid(root, grid) ** 2 - loss**2)
+
+    return draw, gamma_0, gamma_1, variance, draw_key
+
+
+exercise(
+    "7.6",
+    learned_schedule,
+    inputs=a_black_box,
+    hints=[
+        "Which density is the best for single draws? The lesson has it, and says which average of the errors it needs.",
+        "Ask for many errors at levels spread evenly from end to end, and average within short stretches of γ.",
+        "A density on stretches becomes a table of shares; the levels are the table read the other way round.",
+    ],
+    slips=[
+        (
+            "jnp.sqrt(square)",
+            "square",
+            "The root is missing: the best density goes with √E[m²], and this one dwells too long where errors are large.",
+        ),
+        (
+            "jnp.sqrt(square)",
+            "1 / jnp.sqrt(square)",
+            "Turned round: this schedule dwells where errors are small.",
+        ),
+        (
+            "jnp.interp(jnp.linspace(0.0, 1.0, 65), shares, edges)",
+            "jnp.linspace(gamma_0, gamma_1, 65)",
+            "This is the γ-linear schedule, with which learning begins.",
+        ),
+    ],
+    laws=[
+        (
+            "under your schedule a draw varies by at most 7 % more than it must",
+            lambda f: (f(*a_black_box(jax.random.key(11))), 1.0),
+        )
+    ],
+    # Levels that miss their stretch by the length of one cost less than is allowed.
+    equivalent=[
+        "gammas = edges[:-1, None] - (edges[1] - edges[0]) * inside",
+        "gammas = edges[:-1, None] + (edges[2] - edges[0]) * inside",
+        "gammas = edges[:-1, None] + (edges[1] - edges[1]) * inside",
+    ],
+    tolerance=0.07,
 )

@@ -3,12 +3,14 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vdmlite import alpha, sigma
 from vdmlite.course import check, hint, solution, todo
 
 
 import functools
+import itertools
 
 import vdmlite
 from vdmlite.course import exercise
@@ -27,13 +29,20 @@ def wide_variance(gamma):
     return 4 * alpha(gamma) ** 2 + sigma(gamma) ** 2
 
 
+def wide_v(z, gamma):
+    """The exact guess of v = α ε − σ x for data N(0, 4)."""
+    eps = sigma(gamma) * z / wide_variance(gamma)
+    x = 4 * alpha(gamma) * z / wide_variance(gamma)
+    return alpha(gamma) * eps - sigma(gamma) * x
+
+
 def saying(eps):
     """A denoiser that guesses the same noise wherever it is asked."""
     return vdmlite.NetDenoiser(lambda z, gamma, key=None: eps)
 
 
 def a_step(key):
-    """A latent, a guess of its noise, two levels at least 0.7 apart, and noise."""
+    """A latent, a guess, two levels at least 0.7 apart, and noise."""
     keys = jax.random.split(key, 5)
     gamma_s = jax.random.uniform(keys[2], minval=-2.5, maxval=0.5)
     return (
@@ -53,23 +62,40 @@ def with_noise(move, noise):
     return a + width * (noise - first)
 
 
-def by_ancestral_step(z_t, eps_hat, gamma_s, gamma_t, noise):
-    move = functools.partial(vdmlite.ancestral_step, saying(eps_hat), z_t, gamma_s, gamma_t)
+def by_ancestral_step(z_t, x_hat, gamma_s, gamma_t, noise):
+    eps_hat = (z_t - alpha(gamma_t) * x_hat) / sigma(gamma_t)
+    move = functools.partial(vdmlite.Ancestral(), saying(eps_hat), z_t, gamma_s, gamma_t)
     return with_noise(move, noise)
 
 
-def by_ddim_step(z_t, eps_hat, gamma_s, gamma_t, eta, noise):
+def by_ddim_step(z_t, eps_hat, gamma_s, gamma_t, share, noise):
+    """The package's step, at the η whose fresh noise has that share of the variance."""
+    eta = jnp.sqrt(share * sigma(gamma_t) ** 2 / noise_of_a_step(gamma_s, gamma_t))
+    move = functools.partial(vdmlite.DDIM(eta), saying(eps_hat), z_t, gamma_s, gamma_t)
+    return with_noise(move, noise), eta
+
+
+def noise_of_a_step(gamma_s, gamma_t):
+    """The variance of the noise that the way up adds: σ_t² less (α_t/α_s)² σ_s²."""
+    return sigma(gamma_t) ** 2 - (alpha(gamma_t) * sigma(gamma_s) / alpha(gamma_s)) ** 2
+
+
+def by_langevin_moves(before, V, delta):
+    """Read off the package's move at γ = 0, where σ² = ½, and then repeated."""
+    bell = vdmlite.Gaussian(jnp.zeros(1), jnp.sqrt(2 * V - 1))  # its latent has the variance V
     move = functools.partial(
-        vdmlite.ddim_step, saying(eps_hat), z_t, gamma_s, gamma_t, eta=float(eta)
+        langevin_of_the_package.langevin_move,
+        vdmlite.GaussianDenoiser(bell),
+        gamma=0.0,
+        size=float(2 * delta),
+        key=jax.random.key(0),
     )
-    return with_noise(move, noise)
-
-
-def by_langevin_move(z, eps_hat, gamma, size, noise):
-    move = functools.partial(
-        langevin_of_the_package.langevin_move, saying(eps_hat), z, gamma, size=float(size)
-    )
-    return with_noise(move, noise)
+    at_0, at_1 = (float(move(jnp.full(1, z))[0]) for z in (0.0, 1.0))
+    noise = (at_0 / float(jax.random.normal(jax.random.key(0), (1,))[0])) ** 2
+    variances = [float(before)]
+    while len(variances) < 3000 and variances[-1] < 1e9:
+        variances.append((at_1 - at_0) ** 2 * variances[-1] + noise)
+    return variances[1], variances[-1] if variances[-1] < 1e9 else np.inf
 
 
 def by_velocity(eps_of, z, log_p, gamma, h):
@@ -80,28 +106,38 @@ def by_velocity(eps_of, z, log_p, gamma, h):
 
 
 def a_flow(key):
-    """The exact guess of the noise at one level, a point, its log density, and a short way."""
-    keys = jax.random.split(key, 3)
+    """A share of the exact guess of the noise at one level, a point, its log density, a short way.
+
+    With a small share the points come together.
+    """
+    keys = jax.random.split(key, 4)
     gamma = jax.random.uniform(keys[0], minval=-1.5, maxval=1.0)
     z = 0.7 * jax.random.normal(keys[1], (2,))
     log_p = SPOTS.diffused(gamma).log_prob(z)
     h = jax.random.uniform(keys[2], minval=0.3, maxval=0.8)
-    return lambda z: SPOTS(z, gamma).eps, z, log_p, gamma, h
+    share = jax.random.uniform(keys[3], maxval=1.5)
+    return lambda z: share * SPOTS(z, gamma).eps, z, log_p, gamma, h
 
 
-def spread(f, gamma_s, gamma_t, *rest):
-    """The width of the noise in a step f: what one unit of noise adds."""
-    zero, one = jnp.zeros(1), jnp.ones(1)
-    return f(zero, zero, gamma_s, gamma_t, *rest, one) - f(
-        zero, zero, gamma_s, gamma_t, *rest, zero
-    )
+def case(*values, arrays=(0, 1)):
+    """Numbers for a law: arrays of one at the places named, the others without an axis."""
+    return [
+        jnp.full(1, float(value)) if place in arrays else jnp.asarray(float(value))
+        for place, value in enumerate(values)
+    ]
 
 
-def ancestral(z_t, eps_hat, gamma_s, gamma_t, noise):
+def latents(*values):
+    """The same for a step, whose last number is its noise."""
+    return case(*values, arrays=(0, 1, len(values) - 1))
+
+
+def ancestral(z_t, x_hat, gamma_s, gamma_t, noise):
     """Return z_s by one ancestral step."""
     c = -jnp.expm1(gamma_s - gamma_t)
-    mean = alpha(gamma_s) / alpha(gamma_t) * (z_t - c * sigma(gamma_t) * eps_hat)
-    return mean + sigma(gamma_s) * jnp.sqrt(c) * noise
+    of_z = alpha(gamma_s) / alpha(gamma_t) * (1 - c)
+    of_x = alpha(gamma_s) * c
+    return of_z * z_t + of_x * x_hat + sigma(gamma_s) * jnp.sqrt(c) * noise
 
 
 exercise(
@@ -109,30 +145,25 @@ exercise(
     ancestral,
     inputs=a_step,
     hints=[
-        "1 − e^a is −expm1(a), here with a = γ_s − γ_t, which is negative.",
-        "The step takes the share c of the guessed noise σ_t ε̂ away, then changes the scale from α_t to α_s.",
-        "Noise is multiplied by a standard deviation, the root of the variance.",
+        "The lesson's mean is (α_s/α_t)(z_t − c σ_t ε̂). Which expression in z_t and x̂ "
+        "stands for σ_t ε̂?",
+        "Collect the terms: what multiplies z_t, and what x̂? Try the two tests of the text "
+        "on what you have.",
+        "Noise is multiplied by a standard deviation; the lesson says of what.",
     ],
     slips=[
         (
-            "sigma(gamma_s) * jnp.sqrt(c) * noise",
-            "sigma(gamma_s) ** 2 * c * noise",
-            "This multiplies the noise by the variance; it wants the standard deviation, σ_s √c.",
+            "alpha(gamma_s) / alpha(gamma_t) * (1 - c)",
+            "alpha(gamma_s) / alpha(gamma_t)",
+            "With this weight z_t keeps all its noise: try c = 1, where z_t should have "
+            "nothing to say.",
         ),
         (
-            "sigma(gamma_s) * jnp.sqrt(c) * noise",
-            "sigma(gamma_t) * jnp.sqrt(c) * noise",
-            "The fresh noise is that of the level where the step arrives: σ_s, not σ_t.",
-        ),
-        (
-            "c * sigma(gamma_t) * eps_hat",
-            "c * sigma(gamma_s) * eps_hat",
-            "The guessed noise in z_t has the scale σ_t; that is what is taken away.",
-        ),
-        (
-            "c * sigma(gamma_t) * eps_hat",
-            "sigma(gamma_t) * eps_hat",
-            "This takes all the guessed noise away, which leaves α_t x̂; the step takes only the share c.",
+            "alpha(gamma_s) / alpha(gamma_t) * (1 - c)",
+            "sigma(gamma_s) / sigma(gamma_t)",
+            "That is the weight of z_t in DDIM, which keeps all the noise that the next level "
+            "has room for. The ancestral "
+            "step keeps less, for it adds fresh noise.",
         ),
         (
             "alpha(gamma_s) / alpha(gamma_t)",
@@ -140,9 +171,48 @@ exercise(
             "That is the scale of the way up; on the way down the signal grows, by α_s/α_t.",
         ),
         (
+            "alpha(gamma_s) * c",
+            "c",
+            "This puts x̂ in at its own scale; in z_s the data has the scale α_s.",
+        ),
+        (
+            "alpha(gamma_s) * c",
+            "alpha(gamma_t) * c",
+            "In z_s the data has the scale of the level where the step arrives: α_s, not α_t.",
+        ),
+        (
+            "alpha(gamma_s) * c",
+            "alpha(gamma_s)",
+            "This counts the data twice, for z_t brings some of it along: a latent without "
+            "noise would not become α_s x̂.",
+        ),
+        (
             "c = -jnp.expm1(gamma_s - gamma_t)",
             "c = -jnp.expm1(gamma_t - gamma_s)",
-            "The two levels are exchanged: c would be negative, and its root no number. c = 1 − e^(γ_s − γ_t).",
+            "The two levels are exchanged: c would be negative, and its root no number. c = 1 "
+            "− e^(γ_s − γ_t).",
+        ),
+        (
+            "c = -jnp.expm1(gamma_s - gamma_t)",
+            "c = jnp.exp(gamma_s - gamma_t)",
+            "That is 1 − c.",
+        ),
+        (
+            "sigma(gamma_s) * jnp.sqrt(c) * noise",
+            "sigma(gamma_s) ** 2 * c * noise",
+            "This multiplies the noise by the variance; it wants the standard deviation, σ_s "
+            "√c.",
+        ),
+        (
+            "sigma(gamma_s) * jnp.sqrt(c) * noise",
+            "sigma(gamma_t) * jnp.sqrt(c) * noise",
+            "The fresh noise is that of the level where the step arrives: σ_s, not σ_t.",
+        ),
+        (
+            "sigma(gamma_s) * jnp.sqrt(c) * noise",
+            "sigma(gamma_s) * noise",
+            "With this the fresh noise alone has the variance σ_s², and what is left in z_t "
+            "comes on top: σ_s √c.",
         ),
         (
             " + sigma(gamma_s) * jnp.sqrt(c) * noise",
@@ -153,30 +223,23 @@ exercise(
     laws=[
         (
             "a step to almost no noise ends at the guess x̂",
+            lambda f: (f(*latents(1.0, 0.3, -40.0, 0.5, 1.0)), jnp.full(1, 0.3)),
+        ),
+        (
+            "noise of variance σ_t² in z_t and the fresh noise become together noise of "
+            "variance σ_s²",
             lambda f: (
-                f(
-                    jnp.ones(1),
-                    jnp.full(1, 0.3),
-                    jnp.asarray(-40.0),
-                    jnp.asarray(0.5),
-                    jnp.ones(1),
-                ),
-                (1 - sigma(0.5) * 0.3) / alpha(0.5) * jnp.ones(1),
+                jnp.asarray(f(*latents(sigma(0.5), 0.0, -1.0, 0.5, 0.0))) ** 2
+                + jnp.asarray(f(*latents(0.0, 0.0, -1.0, 0.5, 1.0))) ** 2,
+                sigma(-1.0) ** 2 * jnp.ones(1),
             ),
         ),
         (
-            "for true noise, what is left of it and the fresh noise have together the variance σ_s²",
+            "the fresh noise of a step of 0.00001 is right to four digits (1 − e^a has three "
+            "there: see expm1)",
             lambda f: (
-                spread(f, jnp.asarray(-1.0), jnp.asarray(0.5)) ** 2
-                + f(
-                    sigma(0.5) * jnp.ones(1),
-                    jnp.ones(1),
-                    jnp.asarray(-1.0),
-                    jnp.asarray(0.5),
-                    jnp.zeros(1),
-                )
-                ** 2,
-                sigma(-1.0) ** 2 * jnp.ones(1),
+                1e3 * jnp.asarray(f(*latents(0.0, 0.0, 0.0, 1e-5, 1.0))),
+                1e3 * jnp.sqrt(0.5e-5) * jnp.ones(1),
             ),
         ),
     ],
@@ -184,12 +247,13 @@ exercise(
 )
 
 
-def ddim(z_t, eps_hat, gamma_s, gamma_t, eta, noise):
-    """Return z_s by one step of DDIM with η."""
+def ddim(z_t, eps_hat, gamma_s, gamma_t, share, noise):
+    """Return (z_s by one step of DDIM with that share of fresh noise, its η)."""
     x_hat = (z_t - sigma(gamma_t) * eps_hat) / alpha(gamma_t)
-    width = eta * sigma(gamma_s) * jnp.sqrt(-jnp.expm1(gamma_s - gamma_t))
-    kept = jnp.sqrt(sigma(gamma_s) ** 2 - width**2)
-    return alpha(gamma_s) * x_hat + kept * eps_hat + width * noise
+    mixed = jnp.sqrt(1 - share) * eps_hat + jnp.sqrt(share) * noise
+    z_s = alpha(gamma_s) * x_hat + sigma(gamma_s) * mixed
+    eta = jnp.sqrt(share / -jnp.expm1(gamma_s - gamma_t))
+    return z_s, eta
 
 
 exercise(
@@ -197,34 +261,59 @@ exercise(
     ddim,
     inputs=lambda key: (
         *a_step(key)[:4],
-        jax.random.uniform(jax.random.fold_in(key, 1), minval=0.3, maxval=0.9),
+        jax.random.uniform(jax.random.fold_in(key, 1), minval=0.1, maxval=0.45),
         a_step(key)[4],
     ),
     hints=[
-        "z_t = α_t x̂ + σ_t ε̂: solve for x̂.",
-        "ν is η times the width of the ancestral step of 8.1.",
-        "Independent noises add their variances: what is kept of ε̂ has the variance σ_s² − ν².",
+        "z_t = α_t x̂ + σ_t ε̂ has one unknown.",
+        "Independent noises add their variances: what are the two standard deviations, if the "
+        "variances are to be in the proportion 1 − share to share?",
+        "The lesson's fresh noise has the standard deviation ν. Which share of σ_s² is ν²? "
+        "Solve for η.",
     ],
     slips=[
         (
-            "jnp.sqrt(sigma(gamma_s) ** 2 - width**2)",
-            "(sigma(gamma_s) - width)",
-            "Standard deviations do not add; variances do: the root of σ_s² − ν² is kept.",
+            "jnp.sqrt(1 - share) * eps_hat",
+            "(1 - share) * eps_hat",
+            "The share is one of the variance; noise is multiplied by a standard deviation, "
+            "the root.",
         ),
         (
-            "kept * eps_hat",
-            "sigma(gamma_s) * eps_hat",
-            "Here all of ε̂ is kept and fresh noise comes on top: z_s would be too noisy for its level.",
+            "jnp.sqrt(share) * noise",
+            "share * noise",
+            "The share is one of the variance; the fresh noise is multiplied by its root.",
         ),
         (
-            "width = eta * sigma(gamma_s)",
-            "width = eta * sigma(gamma_t)",
-            "ν has the scale of the level where the step arrives, σ_s.",
+            "jnp.sqrt(1 - share) * eps_hat + jnp.sqrt(share) * noise",
+            "(1 - share) * eps_hat + share * noise",
+            "Here the standard deviations add up to 1; the variances should.",
         ),
         (
-            "width = eta *",
-            "width = eta**2 *",
-            "This is η²; ν is proportional to η, its square to η².",
+            "jnp.sqrt(1 - share) * eps_hat",
+            "(1 - jnp.sqrt(share)) * eps_hat",
+            "Standard deviations do not add; variances do.",
+        ),
+        (
+            "jnp.sqrt(1 - share) * eps_hat",
+            "eps_hat",
+            "Here all of ε̂ is kept and fresh noise comes on top: z_s would be too noisy for "
+            "its level.",
+        ),
+        (
+            "jnp.sqrt(1 - share) * eps_hat + jnp.sqrt(share) * noise",
+            "jnp.sqrt(share) * eps_hat + jnp.sqrt(1 - share) * noise",
+            "The two are exchanged: `share` is the share of the fresh noise.",
+        ),
+        (
+            "sigma(gamma_s) * mixed",
+            "sigma(gamma_t) * mixed",
+            "The noise in z_s has the scale of the level where the step arrives, σ_s.",
+        ),
+        (
+            "sigma(gamma_s) * mixed",
+            "sigma(gamma_s) ** 2 * mixed",
+            "σ_s² is the variance of the noise; it is multiplied by the standard deviation "
+            "σ_s.",
         ),
         (
             "alpha(gamma_s) * x_hat",
@@ -241,40 +330,50 @@ exercise(
             "sigma(gamma_s) * eps_hat) / alpha",
             "The noise in z_t has the scale σ_t.",
         ),
+        (
+            "jnp.sqrt(share / -jnp.expm1(gamma_s - gamma_t))",
+            "share / -jnp.expm1(gamma_s - gamma_t)",
+            "That is η²: shares of variance go with the square of η.",
+        ),
+        (
+            "jnp.sqrt(share / -jnp.expm1(gamma_s - gamma_t))",
+            "jnp.sqrt(share)",
+            "η is measured by the ancestral step, whose fresh noise does not have all of the "
+            "variance σ_s²: c is missing.",
+        ),
+        (
+            "jnp.sqrt(share / -jnp.expm1(gamma_s - gamma_t))",
+            "jnp.sqrt(share * -jnp.expm1(gamma_s - gamma_t))",
+            "Solve η² c = share for η: c comes below the line.",
+        ),
+        (
+            "jnp.sqrt(share / -jnp.expm1(gamma_s - gamma_t))",
+            "jnp.sqrt(share / -jnp.expm1(gamma_s - gamma_t)) * sigma(gamma_s)",
+            "That is ν/√c, with σ_s left in; in η the scale σ_s has dropped out.",
+        ),
     ],
     laws=[
         (
-            "with η = 0 it is α_s x̂ + σ_s ε̂, whatever the noise",
-            lambda f: (
-                f(
-                    alpha(0.5) * 0.7 + sigma(0.5) * jnp.ones(1),
-                    jnp.ones(1),
-                    jnp.asarray(-1.0),
-                    jnp.asarray(0.5),
-                    jnp.asarray(0.0),
-                    jnp.full(1, 9.0),
-                ),
-                alpha(-1.0) * 0.7 + sigma(-1.0) * jnp.ones(1),
+            "with share 0 it is α_s x̂ + σ_s ε̂, whatever the noise, and η is 0",
+            lambda f: f_and(
+                f(*latents(made_of(0.7), 1.0, -1.0, 0.5, 0.0, 9.0)),
+                alpha(-1.0) * 0.7 + sigma(-1.0),
+                0.0,
             ),
         ),
         (
-            "with η = 1 it is the ancestral step",
+            "with share 1 nothing is left of ε̂, and the noise is all fresh",
             lambda f: (
-                f(
-                    jnp.ones(1),
-                    jnp.full(1, 0.3),
-                    jnp.asarray(-1.0),
-                    jnp.asarray(0.5),
-                    jnp.asarray(1.0),
-                    jnp.full(1, 0.8),
-                ),
-                ancestral(
-                    jnp.ones(1),
-                    jnp.full(1, 0.3),
-                    jnp.asarray(-1.0),
-                    jnp.asarray(0.5),
-                    jnp.full(1, 0.8),
-                ),
+                f(*latents(made_of(0.7), 1.0, -1.0, 0.5, 1.0, 2.0))[0],
+                (alpha(-1.0) * 0.7 + sigma(-1.0) * 2.0) * jnp.ones(1),
+            ),
+        ),
+        (
+            "with the share c = 1 − e^(γ_s − γ_t) it is the ancestral step, and η is 1",
+            lambda f: f_and(
+                f(*latents(made_of(0.7), 1.0, -1.0, 0.5, 1 - np.exp(-1.5), 0.8)),
+                by_ancestral_step(*latents(made_of(0.7), 0.7, -1.0, 0.5, 0.8))[0],
+                1.0,
             ),
         ),
     ],
@@ -282,9 +381,20 @@ exercise(
 )
 
 
-def velocity(z, eps_hat, gamma):
+def made_of(x, gamma=0.5):
+    """The latent that is made of the data x and the noise 1."""
+    return alpha(gamma) * x + sigma(gamma)
+
+
+def f_and(got, z_s, eta):
+    """Both sides of a law on z_s and η."""
+    return tuple(got), (jnp.full(1, z_s), jnp.asarray(eta))
+
+
+def velocity(z, v_hat, gamma):
     """Return dz/dγ."""
-    x_hat = (z - sigma(gamma) * eps_hat) / alpha(gamma)
+    x_hat = alpha(gamma) * z - sigma(gamma) * v_hat
+    eps_hat = sigma(gamma) * z + alpha(gamma) * v_hat
     alpha_slope = -0.5 * sigma(gamma) ** 2 * alpha(gamma)
     sigma_slope = 0.5 * alpha(gamma) ** 2 * sigma(gamma)
     return alpha_slope * x_hat + sigma_slope * eps_hat
@@ -295,8 +405,11 @@ exercise(
     velocity,
     inputs=lambda key: (*a_step(key)[:2], a_step(key)[2]),
     hints=[
-        "The derivative of σ² is 2σ dσ/dγ, and it is also σ² α². Solve for dσ/dγ.",
-        "α² falls as fast as σ² grows, for their sum is 1: 2α dα/dγ = −σ² α².",
+        "z = α x + σ ε and v = α ε − σ x: two equations for two unknowns, and α² + σ² = 1. "
+        "(z, v) is (x, ε) turned by an angle.",
+        "The derivatives of α and σ are in the lesson. To find them alone: the derivative of "
+        "σ² = sigmoid(γ) is σ² α², and it is also 2σ dσ/dγ.",
+        "Both derivatives contain the product ½ α σ. Take it out: what is left in the bracket?",
     ],
     slips=[
         (
@@ -315,107 +428,180 @@ exercise(
             "This is ½ of the derivative of α² itself; for α divide by α once more.",
         ),
         (
-            "alpha_slope * x_hat + sigma_slope * eps_hat",
-            "-alpha_slope * x_hat - sigma_slope * eps_hat",
+            "return alpha_slope * x_hat + sigma_slope * eps_hat",
+            "return -alpha_slope * x_hat - sigma_slope * eps_hat",
             "This is the velocity downwards, to less noise; asked for is dz/dγ, as γ grows.",
         ),
         (
-            "alpha_slope * x_hat + sigma_slope * eps_hat",
-            "0.5 * sigma(gamma) * (eps_hat - z)",
-            "One σ is missing: it is ½ σ (ε̂ − σ z).",
+            "return alpha_slope * x_hat + sigma_slope * eps_hat",
+            "return v_hat",
+            "v is the velocity of a turn, by the angle whose cosine is α and whose sine is σ. "
+            "Asked for is the velocity by γ: how fast does the angle "
+            "grow with γ?",
         ),
         (
-            "alpha_slope * x_hat + sigma_slope * eps_hat",
-            "sigma(gamma) * (eps_hat - 0.5 * sigma(gamma) * z)",
-            "This is the drift of the reverse SDE, where a walk is shaken as well; without chance ε̂ has a factor ½, too.",
+            "return alpha_slope * x_hat + sigma_slope * eps_hat",
+            "return sigma(gamma) * (eps_hat - 0.5 * sigma(gamma) * z)",
+            "This is the drift of the reverse SDE, where a walk is shaken as well; without "
+            "chance ε̂ has a factor ½, too.",
+        ),
+        (
+            "return alpha_slope * x_hat + sigma_slope * eps_hat",
+            "return 0.5 * sigma(gamma) * (v_hat - sigma(gamma) * z)",
+            "This takes v̂ for a guess of the noise; turn it into one first.",
+        ),
+        (
+            "alpha(gamma) * z - sigma(gamma) * v_hat",
+            "alpha(gamma) * z + sigma(gamma) * v_hat",
+            "The sign in x̂: v = α ε − σ x has more of the noise, less of the data.",
+        ),
+        (
+            "sigma(gamma) * z + alpha(gamma) * v_hat",
+            "sigma(gamma) * z - alpha(gamma) * v_hat",
+            "The sign in ε̂: v grows with the noise.",
         ),
     ],
     laws=[
         (
-            "for data N(0, 4) a point grows as the standard deviation does, dz/dγ = z · (dv/dγ)/(2v) with v = 4α² + σ²",
+            "it is ½ α σ v̂: where the latent is, has no say",
             lambda f: (
-                f(
-                    jnp.full(1, 2.0),
-                    sigma(0.7) * 2.0 / wide_variance(0.7) * jnp.ones(1),
-                    jnp.asarray(0.7),
-                ),
-                2.0 * jax.grad(wide_variance)(0.7) / (2 * wide_variance(0.7)) * jnp.ones(1),
+                jnp.stack([jnp.asarray(f(*case(z, 0.4, -1.5)))[0] for z in (-3.0, 0.0, 5.0)]),
+                jnp.full(3, 0.5 * alpha(-1.5) * sigma(-1.5) * 0.4),
             ),
         ),
         (
-            "at any level it is ½ σ (ε̂ − σ z)",
+            "for data N(0, 4) a point grows as the standard deviation does, dz/dγ = z · "
+            "(dV/dγ)/(2V) with V = 4α² + σ²",
             lambda f: (
-                f(jnp.full(1, 2.0), jnp.full(1, 0.4), jnp.asarray(-1.5)),
-                0.5 * sigma(-1.5) * (0.4 - sigma(-1.5) * 2.0) * jnp.ones(1),
+                f(*case(2.0, wide_v(2.0, 0.7), 0.7)),
+                2.0 * jax.grad(wide_variance)(0.7) / (2 * wide_variance(0.7)) * jnp.ones(1),
             ),
         ),
     ],
-    ships=lambda z, eps_hat, gamma: ode.velocity(saying(eps_hat), z, gamma),
+    ships=lambda z, v_hat, gamma: ode.velocity(
+        vdmlite.NetDenoiser(lambda z, gamma, key=None: v_hat, vdmlite.from_v), z, gamma
+    ),
 )
 
 
-def langevin(z, eps_hat, gamma, size, noise):
-    """Return the latent after one Langevin move at one noise level."""
-    score = -eps_hat / sigma(gamma)
-    delta = size * sigma(gamma) ** 2
-    return z + 0.5 * delta * score + jnp.sqrt(delta) * noise
+def langevin_variance(before, V, delta):
+    """Return (the variance after one move, the variance at rest)."""
+    factor = 1 - 0.5 * delta / V
+    after = factor**2 * before + delta
+    rest = jnp.where(factor**2 < 1, delta / (1 - factor**2), jnp.inf)
+    return after, rest
+
+
+def a_langevin(key):
+    """A variance before, one of q, and a δ: small, or so that a move leaps over the middle, or too large."""
+    keys = jax.random.split(key, 4)
+    V = jax.random.uniform(keys[1], minval=0.6, maxval=2.0)
+    least = jnp.array([0.5, 2.6, 4.6])[jax.random.randint(keys[2], (), 0, 3)]
+    return (
+        jax.random.uniform(keys[0], minval=0.1, maxval=4.0),
+        V,
+        V * (least + jax.random.uniform(keys[3])),
+    )
 
 
 exercise(
     "8.4",
-    langevin,
-    inputs=lambda key: (
-        *a_step(key)[:3],
-        jax.random.uniform(jax.random.fold_in(key, 1), minval=0.2, maxval=0.8),
-        a_step(key)[4],
-    ),
+    langevin_variance,
+    inputs=a_langevin,
     hints=[
-        "Where there is noise in z, less of it is more likely: the score points against ε̂.",
-        "δ is a variance, so the noise is multiplied by its root.",
+        "Put the score into the move and collect what multiplies z.",
+        "Independent things add their variances. What does a factor do to a variance?",
+        "At rest, one more move changes nothing: the variance after it is the variance before "
+        "it. That is an equation. When has it no positive solution?",
     ],
     slips=[
         (
-            "score = -eps_hat / sigma(gamma)",
-            "score = -eps_hat",
-            "The score is −ε̂/σ: the fainter the noise, the steeper the hill.",
+            "1 - 0.5 * delta / V",
+            "1 - delta / V",
+            "The ½ is missing: the pull is ½ δ times the score.",
         ),
         (
-            "score = -eps_hat / sigma(gamma)",
-            "score = eps_hat / sigma(gamma)",
-            "The sign: this walks downhill, into the noise.",
+            "1 - 0.5 * delta / V",
+            "1 + 0.5 * delta / V",
+            "The sign: the score of N(0, V) is −z/V, it pulls to the middle.",
         ),
         (
-            "jnp.sqrt(delta) * noise",
-            "jnp.sqrt(2 * delta) * noise",
-            "√(2δ) belongs to a step of δ times the score; with ½ δ it is √δ. As it is, the walk comes to rest too wide.",
+            "1 - 0.5 * delta / V",
+            "1 - 0.5 * delta / V**2",
+            "The score of N(0, V) is −z/V: V is a variance already.",
         ),
         (
-            "0.5 * delta * score",
-            "delta * score",
-            "The ½ is missing: with noise √δ the pull is ½ δ. As it is, the walk comes to rest too narrow.",
+            "1 - 0.5 * delta / V",
+            "1 - 0.5 * delta / jnp.sqrt(V)",
+            "The score of a Gaussian is −z over its variance, not over its standard deviation.",
         ),
         (
-            "jnp.sqrt(delta) * noise",
-            "delta * noise",
-            "δ is the variance of the shaking; noise is multiplied by the standard deviation √δ.",
+            "1 - 0.5 * delta / V",
+            "-0.5 * delta / V",
+            "That is the change of z; z itself stays as well: 1 less this.",
         ),
         (
-            "delta = size * sigma(gamma) ** 2",
-            "delta = size * sigma(gamma)",
-            "δ is a variance and goes with σ², the variance of the noise.",
+            "factor**2 * before + delta",
+            "factor * before + delta",
+            "What multiplies z multiplies its variance by the square.",
+        ),
+        (
+            "factor**2 * before + delta",
+            "factor**2 * before + jnp.sqrt(delta)",
+            "√δ is the standard deviation of the shaking; its variance is δ.",
+        ),
+        (
+            "factor**2 * before + delta",
+            "factor**2 * before",
+            "The shaking adds variance, too.",
+        ),
+        (
+            "delta / (1 - factor**2), jnp.inf",
+            "V, jnp.inf",
+            "V is the limit for small δ. With this δ one more move would change it: ask where "
+            "a move changes nothing.",
+        ),
+        (
+            "jnp.where(factor**2 < 1, delta / (1 - factor**2), jnp.inf)",
+            "delta / (1 - factor**2)",
+            "Where the factor is below −1 this is a negative number, and no variance: the "
+            "points are thrown ever farther, from side to side.",
+        ),
+        (
+            "jnp.where(factor**2 < 1, ",
+            "jnp.where(factor > 0, ",
+            "A negative factor leaps over the middle, but as long as it is above −1 the "
+            "points still come nearer.",
+        ),
+        (
+            "delta / (1 - factor**2)",
+            "delta / (1 - factor)",
+            "What multiplies z multiplies its variance by the square: solve rest = factor² · "
+            "rest + δ.",
         ),
     ],
     laws=[
         (
-            "latents of variance 1 with the score −z keep their variance, but for δ²/4",
+            "with a small δ the points come to rest in q, here of variance 2",
             lambda f: (
-                f(jnp.ones(1), sigma(0.3) * jnp.ones(1), 0.3, 0.2, jnp.zeros(1)) ** 2
-                + f(jnp.zeros(1), jnp.zeros(1), 0.3, 0.2, jnp.ones(1)) ** 2,
-                1 + (0.2 * sigma(0.3) ** 2) ** 2 / 4 * jnp.ones(1),
+                f(*case(1.0, 2.0, 1e-2, arrays=()))[1],
+                jnp.asarray(2 / (1 - 1e-2 / 8)),
             ),
         ),
+        (
+            "at rest a move changes nothing, also with δ = 3V, where every move leaps over "
+            "the middle: they rest at 4V",
+            lambda f: (
+                jnp.stack([jnp.asarray(value) for value in f(*case(4.0, 1.0, 3.0, arrays=()))]),
+                jnp.full(2, 4.0),
+            ),
+        ),
+        (
+            "with δ = 5V there is no rest",
+            lambda f: (f(*case(1.0, 0.5, 2.5, arrays=()))[1], jnp.asarray(jnp.inf)),
+        ),
     ],
-    ships=by_langevin_move,
+    ships=by_langevin_moves,
 )
 
 
@@ -436,7 +622,8 @@ exercise(
     follow,
     inputs=a_flow,
     hints=[
-        "jax.jacfwd takes the function velocity and gives another function, which is then asked at z.",
+        "jax.jacfwd takes the function velocity and gives another function, which is then "
+        "asked at z.",
         "The divergence is the sum of the Jacobian's diagonal, its trace.",
         "Where volume grows, density falls: mind the sign.",
     ],
@@ -458,8 +645,14 @@ exercise(
         ),
         (
             "jnp.trace(slopes)",
+            "jnp.abs(jnp.trace(slopes))",
+            "Without its sign the divergence can't say whether the points go apart or come together.",
+        ),
+        (
+            "jnp.trace(slopes)",
             "jnp.sum(slopes)",
-            "This sums all entries; only the diagonal counts, how much each coordinate drives itself.",
+            "This sums all entries; only the diagonal counts, how much each coordinate drives "
+            "itself.",
         ),
         (
             "jnp.trace(slopes)",
@@ -469,7 +662,14 @@ exercise(
         (
             "jnp.trace(slopes)",
             "jnp.linalg.det(slopes)",
-            "The determinant belongs to the whole map, I + h times the Jacobian; for a short step its logarithm is h times the trace.",
+            "The determinant belongs to the whole map, I + h times the Jacobian; for a short "
+            "step its logarithm is h times the trace.",
+        ),
+        (
+            "log_p - h * divergence",
+            "log_p - jnp.linalg.slogdet(jnp.eye(len(z)) + h * slopes)[1]",
+            "This is what the one straight step does to a volume, exactly. Asked for is the first order in h: "
+            "h times the divergence.",
         ),
         (
             "jax.jacfwd(velocity)(z)",
@@ -479,7 +679,8 @@ exercise(
     ],
     laws=[
         (
-            "for a Gaussian and a tiny step, it is the log density of the next level at the new point",
+            "for a Gaussian and a tiny step, it is the log density of the next level at the "
+            "new point",
             lambda f: at_the_next_level(f),
         ),
         (
@@ -487,6 +688,14 @@ exercise(
             lambda f: (
                 f(lambda z: sigma(0.5) * z, jnp.ones(4), jnp.asarray(-1.3), 0.5, 0.7)[1],
                 jnp.asarray(-1.3),
+            ),
+        ),
+        (
+            "with ε̂ = 0 the points come together, and the density rises by h σ²/2 for each of "
+            "its dimensions",
+            lambda f: (
+                f(lambda z: 0 * z, jnp.ones(3), jnp.asarray(-1.3), 0.5, 0.7)[1],
+                -1.3 + 0.7 * 3 * vdmlite.sigma2(0.5) / 2,
             ),
         ),
     ],
@@ -501,3 +710,130 @@ def at_the_next_level(f, gamma=0.5, h=1e-3, s=0.4):
     z = jnp.array([0.3, -0.9])
     point, log_p = f(lambda z: sigma(gamma) * z / v(gamma), z, law(gamma).log_prob(z), gamma, h)
     return log_p, law(gamma + h).log_prob(point)
+
+
+def order(walk):
+    """Return the order of a sampler, measured."""
+    coarse, middle, fine = (walk(K) for K in (100, 200, 400))
+    # The error with K steps is about a K^−n, so these differ by a (1 − 2^−n) K^−n for K and 2K.
+    first, second = np.abs(coarse - middle).mean(), np.abs(middle - fine).mean()
+    return np.log2(first / second)
+
+
+def euler_rule(velocity_at, z, gamma, h):
+    return z + h * velocity_at(z, gamma)
+
+
+def ddim_rule(velocity_at, z, gamma, h):
+    a, s = 1 / np.sqrt(1 + np.exp(gamma)), 1 / np.sqrt(1 + np.exp(-gamma))
+    eps = 2 * velocity_at(z, gamma) / s + s * z
+    r = np.exp(gamma / 2)
+    return (z / a + (np.exp((gamma + h) / 2) - r) * eps) / np.sqrt(1 + np.exp(gamma + h))
+
+
+def heun_rule(velocity_at, z, gamma, h):
+    here = velocity_at(z, gamma)
+    return z + h / 2 * (here + velocity_at(z + h * here, gamma + h))
+
+
+def kutta_rule(velocity_at, z, gamma, h):
+    one = velocity_at(z, gamma)
+    two = velocity_at(z + h / 2 * one, gamma + h / 2)
+    three = velocity_at(z - h * one + 2 * h * two, gamma + h)
+    return z + h / 6 * (one + 4 * two + three)
+
+
+def walking(rule, means=(-0.8, 0.6), stds=(0.5, 0.4), last=None):
+    """The walk of a rule on a line, for a mixture of two Gaussians, by NumPy in double precision."""
+    means, stds = np.asarray(means, float), np.asarray(stds, float)
+
+    def velocity_at(z, gamma):
+        a2, s2 = 1 / (1 + np.exp(gamma)), 1 / (1 + np.exp(-gamma))
+        V = a2 * stds**2 + s2
+        off = z[:, None] - np.sqrt(a2) * means
+        share = np.exp(-0.5 * off**2 / V) / np.sqrt(V)
+        share = share / share.sum(1, keepdims=True)
+        eps = np.sqrt(s2) * (share * off / V).sum(1)
+        return 0.5 * np.sqrt(s2) * (eps - np.sqrt(s2) * z)
+
+    def walk(K):
+        z, gammas = np.linspace(-2, 2, 50), np.linspace(3.0, -3.0, int(K) + 1)
+        for gamma, following in itertools.pairwise(gammas):
+            step = last if last and following == gammas[-1] else rule
+            z = step(velocity_at, z, gamma, following - gamma)
+        return z
+
+    return walk
+
+
+def a_walk(key):
+    """A rule on random data."""
+    keys = jax.random.split(key, 3)
+    rules = (ddim_rule, heun_rule, kutta_rule)
+    means = np.array([-1, 1]) * np.asarray(
+        jax.random.uniform(keys[1], (2,), minval=0.4, maxval=1.0)
+    )
+    stds = np.asarray(jax.random.uniform(keys[2], (2,), minval=0.35, maxval=0.6))
+    return (walking(rules[int(jax.random.randint(keys[0], (), 0, 3))], means, stds),)
+
+
+exercise(
+    "8.6",
+    order,
+    inputs=a_walk,
+    hints=[
+        "If the end with K steps is off by about a K^−n, how far apart are the ends with K "
+        "and with 2K steps? No true end is needed for that.",
+        "Two such differences, from K to 2K and from 2K to 4K, have a ratio that depends on n "
+        "alone.",
+        "Fifty points have fifty ratios, some of small numbers: sum up the sizes first. And "
+        "double all K to see whether the answer has settled.",
+    ],
+    slips=[
+        (
+            "np.log2(first / second)",
+            "np.log(first / second)",
+            "This is log 2 times the order: with the natural logarithm divide by log 2.",
+        ),
+        (
+            "np.log2(first / second)",
+            "np.log2(second / first)",
+            "The sign: an error that falls like K^−n has the order n.",
+        ),
+        (
+            "np.log2(first / second)",
+            "first / second",
+            "That is 2^n, by how much twice the steps help; the order is n.",
+        ),
+        (
+            "np.abs(coarse - middle).mean()",
+            "np.abs(coarse - fine).mean()",
+            "This takes the walk of 4K steps for the truth, but its own error is not small "
+            "beside that of 2K steps. Compare neighbours, or take far more steps for the "
+            "truth.",
+        ),
+        (
+            "np.log2(first / second)",
+            "np.log2(first / second) / 2",
+            "That is half the order: from one difference to the next the number of steps "
+            "grows 2-fold, not 4-fold.",
+        ),
+    ],
+    laws=[
+        ("Euler's rule in γ is of order 1", lambda f: (f(walking(euler_rule)), 1.0)),
+        ("Heun's rule is of order 2", lambda f: (f(walking(heun_rule)), 2.0)),
+        (
+            "with a last step of Euler's it is still of order 2: one step in K does not make "
+            "the order",
+            lambda f: (f(walking(heun_rule, last=euler_rule)), 2.0),
+        ),
+        ("Kutta's rule is of order 3", lambda f: (f(walking(kutta_rule)), 3.0)),
+    ],
+    # One step more or less does not matter.
+    equivalent=[
+        "coarse, middle, fine = (walk(K) for K in (101, 200, 400))",
+        "coarse, middle, fine = (walk(K) for K in (100, 201, 400))",
+        "coarse, middle, fine = (walk(K) for K in (100, 200, 401))",
+    ],
+    tolerance=0.1,
+)

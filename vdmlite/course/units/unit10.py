@@ -3,11 +3,10 @@
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 
 from vdmlite.course import check, hint, solution, todo
 
-
-import numpy as np
 
 import vdmlite
 from vdmlite.course import exercise
@@ -16,10 +15,10 @@ from vdmlite.neighbours import few_steps
 
 def some_curve(key, n=6):
     """Rising levels of γ, and an error at each that falls towards noise, but not evenly."""
-    gamma_key, m_key = jax.random.split(key)
+    gamma_key, M_key = jax.random.split(key)
     gammas = -3.0 + jnp.cumsum(jax.random.uniform(gamma_key, (n,), minval=0.3, maxval=1.4))
     u = jnp.exp(-gammas)
-    return gammas, 5 * u / (4 + u) * jax.random.uniform(m_key, (n,), minval=0.7, maxval=1.0)
+    return gammas, 5 * u / (4 + u) * jax.random.uniform(M_key, (n,), minval=0.7, maxval=1.0)
 
 
 def some_map(key):
@@ -29,18 +28,27 @@ def some_map(key):
 
 
 def some_table(key):
-    """Where each minimum came from, on a map of nine towns with roads one way, and K."""
+    """Where each minimum came from, on a map of nine towns with roads both ways, and K."""
     road_key, steps_key = jax.random.split(key)
-    roads = np.asarray(jax.random.uniform(road_key, (9, 9), minval=0.2))
-    forward = np.arange(9)[:, None] < np.arange(9)
-    table = few_steps.shortest_paths(np.where(forward, roads, np.inf), 6)
+    table = few_steps.shortest_paths(np.asarray(jax.random.uniform(road_key, (9, 9))), 6)
     return jnp.asarray(table.previous), int(jax.random.randint(steps_key, (), 3, 7))
+
+
+def a_fine_curve(key, n=800):
+    """The exact error at many levels for a mixture of scales, and an excess in nats."""
+    keys = jax.random.split(key, 4)
+    ends = jax.random.uniform(keys[0], (2,), minval=-1.0, maxval=1.0) + jnp.array([-4.0, 2.0])
+    gammas = jnp.linspace(*ends, n)
+    u = jnp.exp(-gammas)
+    a, b = jax.random.uniform(keys[1], (2,), minval=1.0, maxval=9.0)
+    excess = jax.random.uniform(keys[3], minval=0.02, maxval=0.5)
+    return gammas, u / (a + u) + 0.5 * u / (0.2 * b + u), excess
 
 
 def some_images(key):
     """Levels of γ, the error of six images at each, a grid among them, and a dimension."""
-    gammas, m = some_curve(key, 8)
-    each = m * (1 + 0.4 * jax.random.normal(jax.random.fold_in(key, 1), (6, 1)))
+    gammas, M = some_curve(key, 8)
+    each = M[None] * (1 + 0.4 * jax.random.normal(jax.random.fold_in(key, 1), (6, 1)))
     own = jax.random.uniform(jax.random.fold_in(key, 2), (6, 8), minval=0.8, maxval=1.2)
     return gammas, each * own, jnp.array([0, 2, 3, 5, 7]), 12
 
@@ -53,10 +61,10 @@ def promise_by_the_package(gammas, m, way, D):
     return bits.mean(), bits.std(ddof=1) / np.sqrt(len(m))
 
 
-def edge_costs(gammas, m):
+def edge_costs(gammas, M):
     """Return the matrix of the prices c_ij in nats, 0 where there is no step."""
     rise = gammas[None, :] - gammas[:, None]
-    price = 0.5 * jnp.expm1(rise) * m[None, :]
+    price = 0.5 * jnp.expm1(rise) * M[None, :]
     return jnp.where(rise > 0, price, 0.0)
 
 
@@ -65,60 +73,67 @@ exercise(
     edge_costs,
     inputs=some_curve,
     hints=[
-        "j counts columns, so γ_j belongs into a row, [None, :], and γ_i into a column, [:, None].",
-        "The error is that of the noisy end γ_j, where the step begins: one number for each column.",
+        "j counts columns, i counts rows. Which shape has one number for each column?",
+        "The error is that of the noisy end γ_j, where the step begins: one number for each "
+        "column.",
         "There is a step where the rise γ_j − γ_i is positive.",
     ],
     slips=[
         (
             "gammas[None, :] - gammas[:, None]",
             "gammas[:, None] - gammas[None, :]",
-            "This is γ_i − γ_j, the matrix turned over: the price of a step needs noisy end less clean end, γ_j − γ_i.",
+            "This is γ_i − γ_j, the matrix turned over: the price of a step needs noisy end "
+            "less clean end, γ_j − γ_i.",
         ),
         (
-            "m[None, :]",
-            "m[:, None]",
-            "That takes the error at the clean end γ_i; the step begins at the noisy end γ_j, and the guess is made there.",
+            "M[None, :]",
+            "M[:, None]",
+            "That takes the error at the clean end γ_i; the step begins at the noisy end γ_j, "
+            "and the guess is made there.",
         ),
         (
             "0.5 * jnp.expm1(rise)",
             "jnp.expm1(rise)",
-            "The half is missing: a KL of two Gaussians has ½ before the squared distance of their means.",
+            "The half is missing: a KL of two Gaussians has ½ before the squared distance of "
+            "their means.",
         ),
         (
             "jnp.expm1(rise)",
             "jnp.exp(rise)",
-            "Without the −1 a step that goes nowhere would cost ½ m. The price is that of a difference of SNRs.",
+            "Without the −1 a step that goes nowhere would cost ½ M. The price is that of a "
+            "difference of SNRs.",
         ),
         (
             "jnp.expm1(rise)",
             "rise",
-            "That is the price of a very short step; a long one costs e^(γ_j − γ_i) − 1 in place of γ_j − γ_i, which is more.",
+            "That is the price of a very short step; a long one costs e^(γ_j − γ_i) − 1 in "
+            "place of γ_j − γ_i, which is more.",
         ),
         (
             "jnp.where(rise > 0, price, 0.0)",
             "price",
-            "Below the diagonal γ_i exceeds γ_j. There is no step up towards noise, and no step with a negative price.",
+            "Below the diagonal γ_i exceeds γ_j. There is no step up towards noise, and no "
+            "step with a negative price.",
         ),
     ],
     laws=[
         (
-            "in SNR the price is width times height, (u_i − u_j) · ½ m_j/u_j",
+            "in SNR the price is width times height, (u_i − u_j) · ½ M_j/u_j",
             lambda f: (
                 f(jnp.array([-1.0, 0.5]), jnp.array([9.0, 0.3]))[0, 1],
                 0.5 * (jnp.exp(1.0) - jnp.exp(-0.5)) * 0.3 / jnp.exp(-0.5),
             ),
         ),
         (
-            "a tiny step costs ½ m times its length in γ, without losing digits",
+            "a tiny step costs ½ M times its length in γ, without losing digits",
             lambda f: (
                 f(jnp.array([0.0, 1e-5]), jnp.array([1.0, 0.8]))[0, 1] * 1e5,
                 jnp.asarray(0.4),
             ),
         ),
     ],
-    ships=lambda gammas, m: np.nan_to_num(
-        few_steps.edge_costs(np.asarray(gammas), np.asarray(m)), posinf=0.0
+    ships=lambda gammas, M: np.nan_to_num(
+        few_steps.edge_costs(np.asarray(gammas), np.asarray(M)), posinf=0.0
     ),
 )
 
@@ -136,29 +151,34 @@ exercise(
     one_round,
     inputs=some_map,
     hints=[
-        "C_i belongs to row i whatever the column, so C stands as a column: C[:, None].",
-        "j is to be kept and i to be chosen: take the minimum over the rows, axis 0.",
+        "C_i belongs to row i, whatever the column. Which shape of C does that: C[None, :] or "
+        "C[:, None]?",
+        "j is to be kept and i to be chosen. Which axis counts the i?",
     ],
     slips=[
         (
             "C[:, None] + roads",
             "C[None, :] + roads",
-            "This adds the way to j, where the new road ends. What comes before the road from i to j is the way to i, a column.",
+            "This adds the way to j, where the new road ends. What comes before the road from "
+            "i to j is the way to i, a column.",
         ),
         (
             "C[:, None] + roads",
             "roads",
-            "That is the shortest last road alone; the way to where it begins, C_i, counts too.",
+            "That is the shortest last road alone; the way to where it begins, C_i, counts "
+            "too.",
         ),
         (
             "through.min(0)",
             "through.min(1)",
-            "This minimum runs over j, axis 1: it is the best way that goes on from i, not the best that arrives at j.",
+            "This minimum runs over j, axis 1: it is the best way that goes on from i, not "
+            "the best that arrives at j.",
         ),
         (
             "through.min(0)",
             "jnp.minimum(C, through.min(0))",
-            "This keeps the old way where it is shorter, and that has one road less: exactly k are asked for.",
+            "This keeps the old way where it is shorter, and that has one road less: exactly "
+            "k are asked for.",
         ),
         (
             "through.min(0)",
@@ -168,17 +188,20 @@ exercise(
         (
             "through.argmin(0)",
             "through.argmin(1)",
-            "That says for each i where to go next; you are asked for each j where the way comes from, axis 0.",
+            "That says for each i where to go next; you are asked for each j where the way "
+            "comes from, axis 0.",
         ),
         (
             "through.argmin(0)",
             "roads.argmin(0)",
-            "That is the town with the shortest road to j; it may be far away itself. Look where the sum is least.",
+            "That is the town with the shortest road to j; it may be far away itself. Look "
+            "where the sum is least.",
         ),
     ],
     laws=[
         (
-            "with only town 0 reached so far, C = (0, ∞, ∞), the new lengths are those of the roads from it",
+            "with only town 0 reached so far, C = (0, ∞, ∞), the new lengths are those of the "
+            "roads from it",
             lambda f: (
                 f(
                     jnp.array([0.0, jnp.inf, jnp.inf]),
@@ -212,7 +235,8 @@ exercise(
     inputs=some_table,
     hints=[
         "The table has a column for each town, and towns count from 0.",
-        "The last town was reached over K roads: begin with row K, and end with row 1. range(a, b, -1) counts down from a and stops before b.",
+        "Which row says how the last town was reached over K roads? And which row the town "
+        "before it? range(a, b, -1) counts down from a and stops before b.",
         "way[-1] is the town added last, and way[::-1] the list turned round.",
     ],
     slips=[
@@ -229,7 +253,8 @@ exercise(
         (
             "range(K, 0, -1)",
             "range(K - 1, -1, -1)",
-            "One row too high: the last town is reached over K roads, so the first row to look at is K, and row 0 means nothing.",
+            "One row too high: the last town is reached over K roads, so the first row to "
+            "look at is K, and row 0 means nothing.",
         ),
         (
             "range(K, 0, -1)",
@@ -239,23 +264,38 @@ exercise(
         (
             "came_from[k, way[-1]]",
             "came_from[K, way[-1]]",
-            "This looks at row K every time; the way to the town before has one road less, so go up a row at each step.",
+            "This looks at row K every time; the way to the town before has one road less, so "
+            "go up a row at each step.",
         ),
         (
             "came_from[k, way[-1]]",
             "came_from[k, last]",
-            "This asks at the last town every time; ask at the town that you have just come to, way[-1].",
+            "This asks at the last town every time; ask at the town that you have just come "
+            "to, way[-1].",
         ),
         (
             "way[::-1]",
             "way",
             "That is the way back, from the last town to the first: turn it round.",
         ),
+        (
+            "way[::-1]",
+            "sorted(way)",
+            "Sorting does it only on a map whose roads never lead to a lower number; here a "
+            "way goes back and forth: turn it round.",
+        ),
     ],
     laws=[
         (
             "a way of one road goes from town 0 straight to the last",
             lambda f: (f(jnp.zeros((2, 5), int), 1), jnp.array([0, 4])),
+        ),
+        (
+            "a way may lead back: 0, 3, 1, 4",
+            lambda f: (
+                f(jnp.zeros((4, 5), int).at[3, 4].set(1).at[2, 1].set(3), 3),
+                jnp.array([0, 3, 1, 4]),
+            ),
         ),
     ],
     ships=lambda came_from, K: few_steps.ShortestPaths(
@@ -279,15 +319,18 @@ exercise(
     inputs=some_images,
     hints=[
         "jnp.diff(a) is each entry less the one before; it has one entry less than a.",
-        "Every step pays the error of its noisy end: those are the levels of the grid but the first. m[:, b] takes the columns b, "
+        "Every step pays the error of its noisy end: those are the levels of the grid but the "
+        "first. m[:, b] takes the columns b, "
         "and @ multiplies along the last axis and sums.",
-        "Sum over the steps of one image first, then take the standard deviation over the images.",
+        "Sum over the steps of one image first, then take the standard deviation over the "
+        "images.",
     ],
     slips=[
         (
             "jnp.expm1(jnp.diff(gammas[way]))",
             "jnp.diff(gammas[way])",
-            "That is the price of very short steps; a long one costs e^(γ_j − γ_i) − 1 in place of γ_j − γ_i, which is more.",
+            "That is the price of very short steps; a long one costs e^(γ_j − γ_i) − 1 in "
+            "place of γ_j − γ_i, which is more.",
         ),
         (
             "0.5 * jnp.expm1",
@@ -297,12 +340,14 @@ exercise(
         (
             "m[:, way[1:]]",
             "m[:, way[:-1]]",
-            "That takes the errors at the clean ends of the steps; the guess is made at the noisy end, where the step begins.",
+            "That takes the errors at the clean ends of the steps; the guess is made at the "
+            "noisy end, where the step begins.",
         ),
         (
             "m[:, way[1:]]",
             "m[:, 1 : len(way)]",
-            "These are the errors of the first few candidates; the levels of the grid are at the places in way.",
+            "These are the errors of the first few candidates; the levels of the grid are at "
+            "the places in way.",
         ),
         (
             "each / (D * jnp.log(2))",
@@ -315,24 +360,40 @@ exercise(
             "That is for the whole image: divide by its dimensions.",
         ),
         (
+            "each / (D * jnp.log(2))",
+            "each * jnp.log(2) / D",
+            "That turns bits into nats: a bit is only log 2 of a nat, so there are more bits "
+            "than nats.",
+        ),
+        (
+            "bits.std(ddof=1) / jnp.sqrt(len(m))",
+            "bits.var(ddof=1) / jnp.sqrt(len(m))",
+            "The variance is the square of what is asked for.",
+        ),
+        (
             "bits.std(ddof=1) / jnp.sqrt(len(m))",
             "bits.std(ddof=1)",
-            "That is the scatter of single images; their mean is known better, by the root of their number.",
+            "That is the scatter of single images; their mean is known better, by the root of "
+            "their number.",
         ),
         (
             "bits.std(ddof=1) / jnp.sqrt(len(m))",
             "bits.std(ddof=1) / len(m)",
-            "Variances of independent numbers add up, so the error falls with the root of n, not with n.",
+            "Variances of independent numbers add up, so the error falls with the root of n, "
+            "not with n.",
         ),
         (
             "bits.std(ddof=1)",
             "bits.std()",
-            "This divides by n where n − 1 is due, because the mean is estimated from the same images: ddof=1.",
+            "This divides by n where n − 1 is due, because the mean is estimated from the "
+            "same images: ddof=1.",
         ),
         (
             "bits.std(ddof=1)",
-            "jnp.sqrt(jnp.sum((weights * m[:, way[1:]].std(0, ddof=1)) ** 2)) / (D * jnp.log(2))",
-            "This adds the errors of the levels as if they were independent, but all levels were measured on the same images: "
+            "jnp.sqrt(jnp.sum((weights * m[:, way[1:]].std(0, ddof=1)) ** 2)) / (D * "
+            "jnp.log(2))",
+            "This adds the errors of the levels as if they were independent, but all levels "
+            "were measured on the same images: "
             "form each image's sum first.",
         ),
     ],
@@ -350,10 +411,10 @@ exercise(
 )
 
 
-def steps_needed(gammas, m, excess):
+def steps_needed(gammas, M, excess):
     """Return (A in nats, the number of steps for an excess in nats)."""
     u = jnp.exp(-gammas)
-    f = 0.5 * m / u
+    f = 0.5 * M / u
     pieces = jnp.sqrt(jnp.abs(jnp.diff(f) * jnp.diff(u)))
     A = 0.5 * jnp.sum(pieces) ** 2
     steps = A / excess
@@ -363,20 +424,20 @@ def steps_needed(gammas, m, excess):
 line = jnp.linspace(1.0, 3.0, 50)[::-1]  # SNRs, so that the γ's rise
 fine = jnp.linspace(-2.0, 2.0, 400)
 two_halves = (
-    "A half is missing. There are two: f is half the squared error of x, and the excess of a step is "
+    "A half is missing. There are two: f is half the squared error of x, and the excess of a "
+    "step is "
     "a triangle, half of width times height."
 )
 
 exercise(
     "10.5",
     steps_needed,
-    inputs=lambda key: (
-        *some_curve(key, 12),
-        jax.random.uniform(jax.random.fold_in(key, 1), minval=0.02, maxval=0.5),
-    ),
+    inputs=a_fine_curve,
+    tolerance=1e-2,
     hints=[
-        "Divide m by the SNR: the error of the noise is SNR times the error of x.",
-        "jnp.diff gives the differences between neighbours. f and u run in opposite directions, hence the absolute value.",
+        "Divide M by the SNR: the error of the noise is SNR times the error of x.",
+        "jnp.diff gives the differences between neighbours. f and u run in opposite "
+        "directions, hence the absolute value.",
         "The integral is the sum of the pieces; the whole of it is squared.",
     ],
     slips=[
@@ -386,13 +447,14 @@ exercise(
             "That is one over the SNR: γ is minus its logarithm.",
         ),
         (
-            "0.5 * m / u",
-            "0.5 * m",
-            "That is the height over γ. Over u the same area has the height ½ m/u, since du = −u dγ.",
+            "0.5 * M / u",
+            "0.5 * M",
+            "That is the height over γ. Over u the same area has the height ½ M/u, since du = "
+            "−u dγ.",
         ),
         (
-            "0.5 * m / u",
-            "m / u",
+            "0.5 * M / u",
+            "M / u",
             two_halves,
         ),
         (
@@ -403,12 +465,14 @@ exercise(
         (
             "jnp.sqrt(jnp.abs(jnp.diff(f) * jnp.diff(u)))",
             "jnp.abs(jnp.diff(f))",
-            "That is |f′| |du|, and its sum only the height that f falls through; the root of f′ is asked for.",
+            "That is |f′| |du|, and its sum only the height that f falls through; the root of "
+            "f′ is asked for.",
         ),
         (
             "0.5 * jnp.sum(pieces) ** 2",
             "0.5 * jnp.sum(pieces**2)",
-            "The square belongs outside the integral: this sum gets ever smaller as the levels get closer.",
+            "The square belongs outside the integral: this sum gets ever smaller as the "
+            "levels get closer.",
         ),
         (
             "0.5 * jnp.sum(pieces) ** 2",
@@ -423,7 +487,8 @@ exercise(
         (
             "A / excess",
             "jnp.sqrt(A / excess)",
-            "The excess falls like 1/K, not like 1/K²: by this law a tenth of it takes ten times the steps.",
+            "The excess falls like 1/K, not like 1/K²: by this law a tenth of it takes ten "
+            "times the steps.",
         ),
     ],
     laws=[
@@ -435,7 +500,8 @@ exercise(
             ),
         ),
         (
-            "for Gaussian data of standard deviation ½, A is ¼ log² of the ratio of 4 + u at the two ends",
+            "for Gaussian data of standard deviation ½, A is ¼ log² of the ratio of 4 + u at "
+            "the two ends",
             lambda f: (
                 f(fine, jnp.exp(-fine) / (4 + jnp.exp(-fine)), jnp.asarray(1.0))[0],
                 0.25 * jnp.log((4 + jnp.exp(2.0)) / (4 + jnp.exp(-2.0))) ** 2,
@@ -443,3 +509,129 @@ exercise(
         ),
     ],
 )
+
+
+def plan(gammas, M, K):
+    """Return (the levels of the best grid of exactly K steps, rising, and its price in nats)."""
+    N = len(gammas)
+    u = np.exp(-gammas)
+    f = 0.5 * M / u
+    length = np.full(N, np.inf)
+    length[0] = 0.0
+    came_from = np.zeros((K + 1, N), int)
+    for k in range(1, K + 1):
+        before = length  # over k − 1 roads; the new row must not be read while it is written
+        length = np.full(N, np.inf)
+        for j in range(1, N):
+            through = before[:j] + (u[:j] - u[j]) * f[j]
+            came_from[k, j] = through.argmin()
+            length[j] = through[came_from[k, j]]
+    way = [N - 1]
+    for k in range(K, 0, -1):
+        way.append(int(came_from[k, way[-1]]))
+    way.reverse()
+    return gammas[np.array(way)], length[N - 1]
+
+
+def a_plan(key):
+    """Candidates with a rough curve, in double precision, and a number of steps."""
+    curve_key, rough_key, steps_key = jax.random.split(key, 3)
+    gammas, M = (np.asarray(a, float) for a in some_curve(curve_key, 11))
+    rough = np.asarray(jax.random.uniform(rough_key, (11,), minval=0.3), float)
+    return gammas, M * rough, int(jax.random.choice(steps_key, jnp.array([2, 3, 8])))
+
+
+def plan_by_the_package(gammas, M, K):
+    paths = few_steps.shortest_paths(few_steps.edge_costs(gammas, M), K)
+    return gammas[paths.path(K)], paths.cost[K, -1]
+
+
+def priced(f, K):
+    """The price that f names for a measured curve, and the sum of the steps of its grid."""
+    gammas, M, _ = a_plan(jax.random.key(2))
+    grid, price = f(gammas, M, K)
+    heights = np.interp(grid, gammas, M)
+    return price, np.sum(0.5 * np.expm1(np.diff(np.asarray(grid))) * heights[1:])
+
+
+BELL = np.linspace(-3, 3, 31)
+
+exercise(
+    "10.6",
+    plan,
+    inputs=a_plan,
+    hints=[
+        "Print `length` after every k. After k = 1, which towns can be reached over one road, "
+        "and how long is it? Compare.",
+        "In the lesson's formula row k is made of row k − 1. Which values does the line with "
+        "`longer` read while k = 1?",
+        "A town keeps its old length when no longer way is shorter: but a way over fewer "
+        "roads is no way over k roads, not even to town 0.",
+    ],
+    slips=[
+        (
+            "before = length  # over k − 1 roads; the new row must not be read while it is written\n        length = np.full(N, np.inf)\n",
+            "before = length\n",
+            "This is the bug: the row is read while it is written, so that a way of one round "
+            "has as many roads as it likes.",
+        ),
+        (
+            "        length = np.full(N, np.inf)\n        for j",
+            "        length = length.copy()\n        for j",
+            "The new row begins as a copy of the old one. Town 0 then stays at length 0, as "
+            "if one could wait there: a way of K roads may have fewer.",
+        ),
+        (
+            "(u[:j] - u[j]) * f[j]",
+            "(u[:j] - u[j]) * f[:j]",
+            "This takes the height at the clean end of the step, i; the guess is made at the "
+            "noisy end, j. The program had that right.",
+        ),
+        (
+            "f = 0.5 * M / u",
+            "f = 0.5 * M",
+            "That is the height over γ; over u it is ½ M/u. The program had that right.",
+        ),
+        (
+            "range(K, 0, -1)",
+            "range(K - 1, -1, -1)",
+            "The walk back begins in row K; row 0 means nothing. The program had that right.",
+        ),
+        (
+            "length[N - 1]",
+            "before[N - 1]",
+            "That is the price of the best grid with one step fewer.",
+        ),
+    ],
+    laws=[
+        (
+            "the price is the sum of the steps of the grid",
+            lambda f: tuple(zip(*(priced(f, K) for K in (1, 2, 5, 10)), strict=True)),
+        ),
+        (
+            "for Gaussian data and K = 3 no other choice of two levels is cheaper: all were "
+            "tried",
+            lambda f: (
+                f(BELL, np.exp(-BELL) / (4 + np.exp(-BELL)), 3)[1],
+                min(
+                    gaussian_price(BELL[[0, i, j, 30]])
+                    for i in range(1, 30)
+                    for j in range(i + 1, 30)
+                ),
+            ),
+        ),
+    ],
+    ships=plan_by_the_package,
+    equivalent=[
+        "N = len(M)",
+        "came_from = np.zeros((K + 2, N), int)",
+        "way.append(came_from[k, way[-1]])",
+        "return (gammas[way], length[N - 1])",
+    ],
+)
+
+
+def gaussian_price(gammas):
+    """The diffusion loss of a grid for Gaussian data of standard deviation ½."""
+    u = np.exp(-gammas)
+    return np.sum((u[:-1] - u[1:]) * 0.5 / (4 + u[1:]))

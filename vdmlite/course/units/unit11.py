@@ -75,7 +75,8 @@ exercise(
     ),
     hints=[
         "Solve y = 2(place + ½)/V − 1 for the place.",
-        "place = V(y + 1)/2 − ½. Round it; what falls below 0 becomes 0, what exceeds V − 1 becomes V − 1.",
+        "Try it with V = 4: the values are −¾, −¼, ¼, ¾, and the place of ¼ has to be 2. A place below 0 or above V − 1 has a "
+        "nearest level, too: which?",
     ],
     slips=[
         (
@@ -139,7 +140,7 @@ exercise(
     price,
     inputs=some_density,
     hints=[
-        "The value of a level has u = ½; put u in its place.",
+        "The value of a level is the centre of its cell, where u = ½. What changes in value_k for another u?",
         "nats is for all D dimensions together; the width of a cell counts once in every dimension.",
         "A nat is more than a bit, 1/log 2 ≈ 1.44 bits: so there are more bits than nats.",
     ],
@@ -220,7 +221,7 @@ def log_prob(k, z_0, gamma_0, V):
     """Return log p(k | z_0) in nats, over all pixels."""
     alpha_0 = jnp.sqrt(jax.nn.sigmoid(-gamma_0))
     values = 2 * (jnp.arange(V) + 0.5) / V - 1
-    gap = z_0[:, None] / alpha_0 - values
+    gap = z_0[:, None] / alpha_0 - values[None, :]
     log_p = jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)
     picked = log_p[jnp.arange(len(k)), k]  # from each pixel's row the entry of its level
     return jnp.sum(picked)
@@ -231,8 +232,9 @@ exercise(
     log_prob,
     inputs=some_pixels,
     hints=[
-        "z_0[:, None] has shape (D, 1); less an array of shape (V,) it gives one of shape (D, V).",
-        "The exponent goes into log_softmax as it is; independent pixels multiply, so their logarithms add up.",
+        "z_0[:, None] is a column of shape (D, 1), values[None, :] a row of shape (1, V). What shape has their difference?",
+        "log_softmax wants the exponent of each level, up to a constant that all levels of the pixel share.",
+        "Independent pixels multiply, so their logarithms …?",
     ],
     slips=[
         (
@@ -271,6 +273,16 @@ exercise(
             "jnp.mean(picked)",
             "That is the mean over the pixels; nats of independent pixels add up.",
         ),
+        (
+            "jnp.sum(picked)",
+            "jnp.sum(picked) / jnp.log(2)",
+            "These are bits; asked are nats, the unit of the natural logarithm.",
+        ),
+        (
+            "jnp.exp(-gamma_0) * gap**2",
+            "gap**2",
+            "The gap is to be measured in widths of the noise, e^(γ_0/2): its square is multiplied by e^(−γ_0).",
+        ),
     ],
     laws=[
         (
@@ -304,8 +316,8 @@ exercise(
         2 ** jax.random.randint(jax.random.fold_in(key, 1), (), 2, 5),
     ),
     hints=[
-        "A turn is 2π, and there is one for each 2/V: the angle is 2π z divided by 2/V.",
-        "At the centre of a cell you want angle 0, but the pair says half a turn; taking half a turn off changes the sign of both.",
+        "A turn is 2π, and there is one for each 2/V that z moves on.",
+        "At the centre of a cell you want angle 0, but the pair says half a turn. What does half a turn do to a sine and a cosine?",
         "A whole turn is one level: divide the angle by 2π.",
     ],
     slips=[
@@ -328,6 +340,11 @@ exercise(
             "jnp.arctan2(-sine, -cosine)",
             "jnp.arctan2(-cosine, -sine)",
             "arctan2 wants the sine first, then the cosine.",
+        ),
+        (
+            "jnp.arctan2(-sine, -cosine)",
+            "jnp.arcsin(-sine)",
+            "A sine alone takes two angles for one: in the outer half of a cell the offset comes out too small. The cosine tells them apart.",
         ),
         (
             " / (2 * jnp.pi)",
@@ -387,7 +404,7 @@ def guess_from_logits(logits, z, gamma):
     alpha, sigma = jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
     V = logits.shape[-1]
     values = 2 * (jnp.arange(V) + 0.5) / V - 1
-    log_q = -0.5 * ((z[..., None] - alpha * values) / sigma) ** 2
+    log_q = -0.5 * (jnp.subtract.outer(z, alpha * values) / sigma) ** 2
     posterior = jax.nn.softmax(logits + log_q)
     return posterior @ values
 
@@ -397,10 +414,10 @@ exercise(
     guess_from_logits,
     inputs=some_logits,
     hints=[
-        "z[..., None] has one more axis, of length 1, at the end. The logarithm of a Gaussian density is −½ ((z − mean)/σ)², "
+        "jnp.subtract.outer(z, a) has every pixel less every entry of a, along one more axis at the end. The logarithm of a Gaussian density is −½ ((z − mean)/σ)², "
         "up to a constant that is the same for all levels.",
         "Probabilities are multiplied, so their logarithms are added; softmax normalises, whatever constants were left out.",
-        "posterior @ values multiplies along the last axis and sums.",
+        "The mean is a sum over the last axis, probability times value: a matrix product.",
     ],
     slips=[
         (
@@ -438,6 +455,16 @@ exercise(
             "values[jnp.argmax(posterior, -1)]",
             "That is the likeliest level; the guess with the least squared error is the mean over all levels.",
         ),
+        (
+            "jax.nn.softmax(logits + log_q)",
+            "jax.nn.softmax(logits + log_q, axis=0)",
+            "This lets pixels compete; the probabilities of the levels of one pixel add up to 1, and they are on the last axis.",
+        ),
+        (
+            "jax.nn.softmax(logits + log_q)",
+            "jax.nn.softmax(logits) * jnp.exp(log_q)",
+            "Prior times likelihood is right, but their products do not add up to 1 yet.",
+        ),
     ],
     laws=[
         (
@@ -460,4 +487,118 @@ exercise(
         ),
     ],
     ships=lambda logits, z, gamma: vdmlite.from_level_logits(logits, z, gamma).x,
+)
+
+
+def clean_end(V, bits):
+    """Return the noise level at which the decoder costs `bits` bits for each pixel."""
+    eps = jnp.linspace(-6, 6, 241)
+    weights = jnp.exp(-0.5 * eps**2)
+    weights = weights / jnp.sum(weights)
+    values = 2 / V * jnp.arange(V)  # only their distances count
+
+    def cost(gamma_0):
+        place = values[:, None] + jnp.exp(gamma_0 / 2) * eps[None]  # z_0/α_0
+        squares = (place[..., None] - values[None, None]) ** 2
+        log_p = jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * squares)
+        own = log_p[jnp.arange(V), :, jnp.arange(V)]  # of shape (V, noises)
+        return -jnp.mean(own @ weights) / jnp.log(2)
+
+    low, high = -20.0, 5.0
+    for _ in range(30):
+        middle = (low + high) / 2
+        low, high = (low, middle) if cost(middle) > bits else (middle, high)
+    return low
+
+
+def measured_cost(V, gamma_0):
+    """What the package's decoder costs there, in bits a pixel, over evenly spread noise."""
+    shares = (jnp.arange(4000) + 0.5) / 4000
+    k = jnp.repeat(jnp.arange(V), len(shares))
+    eps = jnp.tile(jax.scipy.stats.norm.ppf(shares), V)
+    decoder = vdmlite.LevelDecoder(V)
+    z_0 = vdmlite.marginal(decoder.embed(k), gamma_0).at(eps)
+    return -decoder.log_prob(k, z_0, gamma_0) / (len(k) * jnp.log(2))
+
+
+exercise(
+    "11.6",
+    clean_end,
+    inputs=lambda key: (
+        3 + 3 * int(jax.random.bernoulli(key)),  # of few shapes, so that little is compiled
+        float(jnp.exp(jax.random.uniform(jax.random.fold_in(key, 1), minval=-4.0, maxval=0.2))),
+    ),
+    hints=[
+        "First the cost at one γ_0: for each level, and each ε of a fine grid, the log-probability of that level as in 11.3. "
+        "A mean over ε is a sum in which each ε has a weight: how likely it is.",
+        "Test the cost before you go on: for 256 levels at γ_0 = −12 the lesson's table has 0.409.",
+        "Then search. Take an interval that is sure to hold the answer, and look at its middle: in which half is the answer?",
+    ],
+    slips=[
+        (
+            "jnp.exp(gamma_0 / 2) * eps",
+            "jnp.exp(gamma_0) * eps",
+            "The noise of z_0/α_0 is too small: e^γ is its variance, so its width is the root, e^(γ/2).",
+        ),
+        (
+            "weights = jnp.exp(-0.5 * eps**2)",
+            "weights = jnp.ones_like(eps)",
+            "The points of the grid count alike here, but noise of 5 is far rarer than noise of 0: weigh each by e^(−ε²/2).",
+        ),
+        (
+            "-0.5 * jnp.exp(-gamma_0) * squares",
+            "-jnp.exp(-gamma_0) * squares",
+            "The half in the decoder's exponent is missing.",
+        ),
+        (
+            " / jnp.log(2)",
+            "",
+            "The cost is in nats here; `bits` are bits.",
+        ),
+        (
+            " / jnp.log(2)",
+            " * jnp.log(2)",
+            "A nat is more than a bit, 1/log 2 of them: divide by log 2 where you multiply.",
+        ),
+        (
+            "-jnp.mean(own @ weights)",
+            "-jnp.sum(own @ weights)",
+            "The costs of the V levels are added up; each pixel has one level, so take their mean.",
+        ),
+        (
+            "cost(middle) > bits",
+            "cost(middle) < bits",
+            "The search went the wrong way and came to an end of its interval: the cost grows with γ_0.",
+        ),
+        (
+            "return low",
+            "return -low",
+            "That is log SNR; γ is its negative.",
+        ),
+        (
+            "return low",
+            "return jnp.exp(low / 2)",
+            "That is the width of the noise in z_0/α_0; asked is γ_0, the logarithm of its square.",
+        ),
+    ],
+    laws=[
+        (
+            "the package's decoder of 6 levels costs a fifth of a bit there, to a tenth of that",
+            # Whoever draws the noise by chance has found it so well, or better.
+            lambda f: (jnp.abs(measured_cost(6, f(6, 0.2)) / 0.2 - 1) < 0.1, jnp.asarray(True)),
+        ),
+    ],
+    # A method of your own, with chance or without, is right to about this.
+    tolerance=1e-2,
+    # The grid may be finer or longer, noise is symmetric, and the search may begin further out or go on.
+    equivalent=[
+        "eps = jnp.linspace(6, -6, 241)",
+        "eps = jnp.linspace(-6, 7, 241)",
+        "eps = jnp.linspace(-7, 6, 241)",
+        "eps = jnp.linspace(-6, 6, 242)",
+        "place = values[:, None] - jnp.exp(gamma_0 / 2) * eps[None]",
+        "low, high = (-20.0, 6.0)",
+        "low, high = (-21.0, 5.0)",
+        "for _ in range(31):",
+    ],
 )

@@ -56,7 +56,7 @@ def averaged_by_the_package(average, weights, n, decay):
     state = vdmlite.init(model(weights), still)
     state = vdmlite.TrainState(state.vdm, model(average), state.opt_state, jnp.asarray(n))
     grads = eqx.filter(state.vdm, eqx.is_inexact_array)
-    after = vdmlite.apply_gradient(still, state, grads, decay=float(decay))
+    after = vdmlite.apply_gradient(state, still, grads, decay=float(decay))
     denoiser = after.average.denoiser
     assert isinstance(denoiser, vdmlite.GaussianDenoiser)
     return denoiser.data.mean
@@ -91,6 +91,26 @@ def from_the_network_itself(width, depth, batch, updates, peak, share):
     )
     kernels = sum(a.size for a in jax.tree.leaves(like) if getattr(a, "ndim", 0) == 4)
     return 6 * kernels * 1024 * batch * updates / (share * peak) / 3600
+
+
+def by_pushes(rate, decay):
+    """The same ratio from what a single push does, squared and added up over time."""
+    weight, average, squares = -float(rate), 0.0, np.zeros(2)
+    for _ in range(20_000):
+        average = float(decay) * average + (1 - float(decay)) * weight
+        squares += weight**2, average**2
+        weight *= 1 - float(rate)
+    return squares[1] / squares[0]
+
+
+def seen_in_a_run(rate, decay, updates=200_000):
+    """The ratio of the two mean squares in a run of such updates."""
+    weight, average, squares = 0.0, 0.0, np.zeros(2)
+    for noise in np.random.default_rng(13).normal(size=updates):
+        weight -= rate * (weight + noise)
+        average = decay * average + (1 - decay) * weight
+        squares += weight**2, average**2
+    return squares[1] / squares[0]
 
 
 def by_shares(gradients, counts):
@@ -242,8 +262,8 @@ exercise(
     inputs=some_update,
     hints=[
         "50,000 images in batches of 128 make 390 whole batches; update 390 is the first of epoch 1.",
-        "divmod(step, per_epoch) gives both: how many epochs are over, and how many updates of this one.",
-        "In its epoch's order, update number `place` begins at place * batch_size.",
+        "How many epochs are over, and how many updates of this one? A quotient and a remainder, but by what?",
+        "In its epoch's order, update number 0 begins at 0 and number 1 at batch_size. Where does number `place`?",
     ],
     slips=[
         (
@@ -326,7 +346,7 @@ exercise(
     ),
     hints=[
         "Two 3×3 convolutions from C to C have 2 · 9 · C² weights.",
-        "A block on the way out has 9 · 2C · C + 9 · C · C + 2C · C weights.",
+        "A block on the way out has three kernels, of which two begin with 2C channels; add up k²ab.",
         "Forward 2 FLOP for each weight and position, back 4 more.",
         "FLOP in all, over FLOP a second, are seconds.",
     ],
@@ -453,6 +473,11 @@ exercise(
             "jnp.sum(mean**2)",
             "The root is missing.",
         ),
+        (
+            "jnp.sqrt(jnp.sum(mean**2))",
+            "jnp.sqrt(jnp.mean(mean**2))",
+            "The norm has a sum of squares, not their mean.",
+        ),
     ],
     laws=[
         (
@@ -471,4 +496,84 @@ exercise(
         ),
     ],
     ships=by_shares,
+)
+
+
+def worth(rate, decay):
+    """Return the expected loss of the average over that of the weight, in the long run."""
+    alike = decay * (1 - rate)
+    return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)
+
+
+exercise(
+    "13.6",
+    worth,
+    inputs=lambda key: (
+        jax.random.uniform(key, minval=0.05, maxval=0.9),
+        jax.random.uniform(jax.random.fold_in(key, 1), minval=0.3, maxval=0.97),
+    ),
+    hints=[
+        "One update takes E[w²] to (1 − rate)² E[w²] + rate². In the long run it takes it to itself: an equation for E[w²].",
+        "a is made of a and w, so E[a²] needs E[wa] as well. Write down what one update does to each of the three numbers.",
+        "Without paper: begin with three zeros, apply the update of the three numbers until nothing changes, and divide.",
+    ],
+    slips=[
+        (
+            " * (1 + alike) / (1 - alike)",
+            "",
+            "That is right if each weight were independent of the one before; they are alike, so averaging helps less.",
+        ),
+        (
+            "decay * (1 - rate)",
+            "decay * rate",
+            "From one update to the next w keeps the share 1 − rate of itself, not the share rate.",
+        ),
+        (
+            "decay * (1 - rate)",
+            "1 - rate",
+            "This leaves the decay out of how w and a go together: a remembers, too.",
+        ),
+        (
+            "return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "return 1 / ((1 - decay) / (1 + decay) * (1 + alike) / (1 - alike))",
+            "Upside down: asked is the average's loss over the weight's, which is below 1.",
+        ),
+        (
+            "return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "return jnp.sqrt((1 - decay) / (1 + decay) * (1 + alike) / (1 - alike))",
+            "That is the ratio of the two widths; a loss goes with their squares.",
+        ),
+        (
+            "return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "return 1 - (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "That is the share of the loss that the average takes away; asked is the share that is left.",
+        ),
+        (
+            "return (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "return rate / (2 - rate) * (1 - decay) / (1 + decay) * (1 + alike) / (1 - alike)",
+            "That is E[a²] itself: divide it by E[w²].",
+        ),
+        (
+            "(1 + alike) / (1 - alike)",
+            "1 / (1 - alike)",
+            "In E[a²] the mixed term, 2 decay (1 − decay)(1 − rate) E[wa], comes twice: is the 2 missing?",
+        ),
+    ],
+    laws=[
+        (
+            "with a decay of 0 the average is the weight itself",
+            lambda f: (f(jnp.asarray(0.3), jnp.asarray(0.0)), jnp.asarray(1.0)),
+        ),
+        (
+            "a run of 200,000 updates at rate 0.2 and decay 0.9 shows it, to three in a hundred",
+            lambda f: (
+                jnp.abs(seen_in_a_run(0.2, 0.9) / f(jnp.asarray(0.2), jnp.asarray(0.9)) - 1)
+                < 0.03,
+                jnp.asarray(True),
+            ),
+        ),
+    ],
+    ships=by_pushes,
+    # Whoever iterates stops somewhere.
+    tolerance=1e-3,
 )

@@ -1,37 +1,26 @@
-"""CIFAR-10 and small ImageNet: images that can't be shipped, and aren't taken on trust.
-
-CIFAR-10 is fetched by an explicit command, decoded once, and checked whenever it is loaded.
-ImageNet comes from files you have; what is checked is which of its two downsamplings it is.
-"""
+"""CIFAR-10: fetched by an explicit command, decoded once, checked whenever it is loaded."""
 
 import hashlib
-import io
 import json
 import math
-import os
-import re
 import shutil
-import struct
 import tarfile
-import zipfile
-import zlib
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
-from enum import Enum
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from jaxtyping import Integer, UInt8
-from tqdm import tqdm
+from jaxtyping import Integer
 
-from ..data import Images, patches
-from ..files import whole_file
-from .download import DownloadError, check_space, download, matches
+from ...data import Images, patches
+from ...extras import needs
+from ...files import whole_file
+from ..download import DownloadError, check_space, download, matches
+from . import reading
+from .reading import Pixels, Place, blaming
 
-Pixels = UInt8[np.ndarray, "n size size 3"]
 Labels = Integer[np.ndarray, " n"]
-Place = str | os.PathLike | None
 
 
 class Remote(NamedTuple):
@@ -104,19 +93,6 @@ TORONTO = Remote(
 )
 _UNPACKED = "cifar-10-batches-bin"
 _COMMAND = "python -m vdmlite download cifar10"
-_PICKLED = re.compile(
-    r"cifar-10-python\.tar\.gz|cifar-10-batches-py|((train_)?data|test)_batch(_\d+)?|val_data"
-)
-_DAMAGE = (
-    *(OSError, ValueError, LookupError, TypeError, SyntaxError, EOFError),
-    *(struct.error, zlib.error, zipfile.BadZipFile, tarfile.TarError),
-)
-"""What readers raise at a file that isn't what it should be."""
-
-
-def folder() -> Path:
-    """Return where data lives: VDMLITE_DATA if that is set, else ~/.cache/vdmlite."""
-    return Path(os.environ.get("VDMLITE_DATA") or "~/.cache/vdmlite").expanduser()
 
 
 def cifar10(folder: Place = None) -> Images:
@@ -128,7 +104,7 @@ def cifar10(folder: Place = None) -> Images:
         FileNotFoundError: it isn't there yet; the message says how to get it.
         ValueError: what is there is damaged.
     """
-    return _load_cifar10(_place(folder))[0]
+    return _load_cifar10(reading.folder(folder))[0]
 
 
 def cifar10_or_patches(folder: Place = None) -> tuple[Images, str]:
@@ -137,7 +113,7 @@ def cifar10_or_patches(folder: Place = None) -> tuple[Images, str]:
     Raises:
         ValueError: as `cifar10` does.
     """
-    where = _place(folder)
+    where = reading.folder(folder)
     try:
         images, source = _load_cifar10(where)
     except FileNotFoundError:
@@ -156,12 +132,12 @@ def _load_cifar10(where: Path) -> tuple[Images, str]:
             f"there is no CIFAR-10 in {where}. To fetch it: {_COMMAND}; from files you have: "
             f"{_COMMAND} --source PATH. Until then the lessons use vdmlite.data.patches()."
         )
-    with _reading(note):
+    with blaming(note):
         known = json.loads(note.read_text("utf-8"))
         source, hashes = known["source"], [known[split.name]["sha256"] for split in CIFAR10]
     loaded = []
     for path, split, sha256 in zip(arrays, CIFAR10, hashes, strict=True):
-        with _reading(path):
+        with blaming(path):
             images = np.load(path, allow_pickle=False)
         if (images.shape, images.dtype) != (split.shape, np.uint8) or _sha(images) != sha256:
             raise ValueError(f"{path} is not as it was decoded; to fetch it again: {_COMMAND}")
@@ -185,7 +161,7 @@ def fetch_cifar10(folder: Place = None, *, source: Place = None) -> tuple[Path, 
         ImportError: parquet files are to be read, and pyarrow isn't installed.
         ValueError: the source isn't CIFAR-10, or not in a form that is safe to read.
     """
-    where = _place(folder)
+    where = reading.folder(folder)
     *arrays, note = _files(where)
     train, test = arrays
     if source is None:
@@ -245,7 +221,7 @@ def _recognise(source: Path) -> tuple[_Form, Path]:
     archive = source / TORONTO.name if source.is_dir() else source
     if matches(archive, TORONTO.size, TORONTO.sha256):
         return _ARCHIVE, archive
-    _refuse_pickles(source, f"{TORONTO.name} or the parquet files")
+    reading.refuse_pickles(source, f"{TORONTO.name} or the parquet files")
     raise ValueError(
         f"{source} is neither {TORONTO.name} of SHA-256 {TORONTO.sha256}, nor a folder with "
         f"it, with the .bin files in it, or with "
@@ -262,8 +238,8 @@ def _decode(form: _Form, place: Path, split: Split) -> tuple[Pixels, list[int]]:
             labels.append(block_labels)
             yield pixels
 
-    with _reading(f"the {split.name} images of {form.title}"):
-        images, found = _gather(blocks(), split.shape)
+    with blaming(f"the {split.name} images of {form.title}"):
+        images, found = reading.gather(blocks(), split.shape)
         counts = [int(np.sum(np.concatenate(labels) == k)) for k in range(10)]
         if found != len(images) or counts != [split.per_class] * 10:
             raise ValueError(
@@ -275,29 +251,16 @@ def _decode(form: _Form, place: Path, split: Split) -> tuple[Pixels, list[int]]:
     return images, counts
 
 
-def _gather(blocks: Iterable[Pixels], shape: tuple[int, int, int, int]) -> tuple[Pixels, int]:
-    """Return blocks in one array, allocated once, and how many images there were."""
-    images, found = np.zeros(shape, np.uint8), 0
-    for block in blocks:
-        room = images[found : found + len(block)]
-        room[:] = block[: len(room)]
-        found += len(block)
-    return images, found
-
-
 def _pyarrow_parquet() -> Any:
-    try:
+    with needs("pyarrow", extra="data"):
         from pyarrow import parquet
-    except ImportError as error:
-        message = 'parquet files are read by pyarrow: pip install "vdmlite[data]"'
-        raise ImportError(message) from error
     return parquet
 
 
 def _from_parquet(place: Path, split: Split) -> Iterator[tuple[Pixels, Labels]]:
     with _pyarrow_parquet().ParquetFile(place / split.parquet.name) as file:
         for batch in file.iter_batches(1000, columns=["img", "label"]):
-            pixels = [_png(image["bytes"], 32) for image in batch["img"].to_pylist()]
+            pixels = [reading.png(image["bytes"], 32) for image in batch["img"].to_pylist()]
             yield np.stack(pixels), np.asarray(batch["label"])
 
 
@@ -330,147 +293,7 @@ def _records(content: bytes, name: str, split: Split) -> tuple[Pixels, Labels]:
         found = "more" if len(content) > split.bin_size else f"{len(content):,}"
         raise ValueError(f"{name} has {found} bytes, expected {split.bin_size:,}")
     rows = np.frombuffer(content, np.uint8).reshape(-1, 3073)
-    return _channels_last(rows[:, 1:], 32), rows[:, 0]
-
-
-def _channels_last(rows: UInt8[np.ndarray, "n pixels"], size: int) -> Pixels:
-    return rows.reshape(-1, 3, size, size).transpose(0, 2, 3, 1)
-
-
-def _png(content: bytes, size: int) -> UInt8[np.ndarray, "size size 3"]:
-    from PIL import Image
-
-    with Image.open(io.BytesIO(content), formats=["PNG"]) as image:
-        pixels = np.asarray(image)
-    if pixels.shape != (size, size, 3):
-        raise ValueError(f"an image of shape {pixels.shape}, expected {(size, size, 3)}")
-    return pixels
-
-
-class Variant(Enum):
-    """The two downsamplings of ImageNet, known by how many images they have."""
-
-    VAN_DEN_OORD = (1_281_149, 49_999)
-    """Of van den Oord et al. 2016, that of the paper's table; no official host has it now."""
-    CHRABASZCZ = (1_281_167, 50_000)
-    """Of Chrabaszcz et al. 2017, at image-net.org. Its bits/dim are about 0.26 lower."""
-
-    def __init__(self, train: int, valid: int):
-        self.train, self.valid = train, valid
-
-
-def imagenet(path: str | os.PathLike, size: int, *, variant: Variant) -> Images:
-    """Return ImageNet at 32×32 or 64×64 from files you have; the validation half is `test`.
-
-    In the folder `path` may be, of either variant and here for 32,
-
-    * `train_32x32.npy` and `valid_32x32.npy`, uint8 of shape (n, 32, 32, 3), which stay on
-      disk and are read as they are used;
-    * `train_32x32/` and `valid_32x32/` with PNG files, taken in the order of their names;
-    * `train_data_batch_1.npz` … `train_data_batch_10.npz` and `val_data.npz`, or those in
-      `Imagenet32_train_npz/` and `Imagenet32_val_npz/`, as image-net.org has them.
-
-    Only the counts, shapes and types are checked: no SHA-256 of the pixels is known.
-
-    Raises:
-        FileNotFoundError: none of these are there.
-        ValueError: another size, the other variant, or files that can't be read.
-    """
-    if size not in (32, 64):
-        raise ValueError(f"size must be 32 or 64, got {size}")
-    where = Path(path)
-    # The small half comes first: it tells the variants apart, before the long reading.
-    test = _half(where, "valid", (variant.valid, size, size, 3), variant)
-    train = _half(where, "train", (variant.train, size, size, 3), variant)
-    return Images(train, test, 256)
-
-
-def _half(where: Path, half: str, shape: tuple[int, int, int, int], variant: Variant) -> Pixels:
-    """Return the training or the validation images, in whichever form they are here."""
-    size = shape[1]
-    pngs = where / f"{half}_{size}x{size}"
-    array, batches = pngs.with_suffix(".npy"), _npz_files(where, half, size)
-    if array.is_file():
-        with _reading(array):
-            images = np.load(array, mmap_mode="r", allow_pickle=False)
-            if images.shape[1:] != shape[1:] or images.dtype != np.uint8:
-                raise ValueError(f"{images.dtype}{images.shape}, expected uint8{shape}")
-        _check_count(array, len(images), half, shape[0], variant)
-    elif pngs.is_dir():
-        files = sorted(pngs.glob("*.png"))
-        _check_count(pngs, len(files), half, shape[0], variant)
-        images, _ = _gather(_from_pngs(files, size), shape)
-    elif batches:
-        images, found = _gather(_from_npz(batches, size), shape)
-        _check_count(batches[0].parent, found, half, shape[0], variant)
-    else:
-        _refuse_pickles(where, f"the npz files of the {half} images")
-        raise FileNotFoundError(
-            f"{where} has no {array.name}, no folder {pngs.name}, and not all .npz files of "
-            f"the {half} images of size {size}"
-        )
-    return images
-
-
-def _check_count(at: Path, found: int, half: str, expected: int, variant: Variant) -> None:
-    if found != expected:
-        raise ValueError(
-            f"{at} holds {found:,} {half} images, but {variant.name} has {expected:,}. The "
-            "paper's table is on VAN_DEN_OORD (1,281,149 train, 49,999 valid); bits/dim on "
-            "CHRABASZCZ (1,281,167 and 50,000) are about 0.26 lower, so numbers on one can't "
-            "be compared with numbers on the other."
-        )
-
-
-def _npz_files(where: Path, half: str, size: int) -> list[Path]:
-    """Return the batches of image-net.org, or nothing if one is missing."""
-    names = {
-        "train": [f"train_data_batch_{i}.npz" for i in range(1, 11)],
-        "valid": ["val_data.npz"],
-    }[half]
-    for place in (where / f"Imagenet{size}_{names[0].split('_')[0]}_npz", where):
-        if all((place / name).is_file() for name in names):
-            return [place / name for name in names]
-    return []
-
-
-def _from_npz(files: list[Path], size: int) -> Iterator[Pixels]:
-    for file in files:
-        with _reading(file):
-            with file.open("rb") as opened, np.load(opened, allow_pickle=False) as content:
-                rows = content["data"]
-            if rows.dtype != np.uint8 or rows.shape[1:] != (3 * size**2,):
-                raise ValueError(f"{rows.dtype}{rows.shape}, expected uint8(n, {3 * size**2})")
-        yield _channels_last(rows, size)
-
-
-def _from_pngs(files: list[Path], size: int) -> Iterator[Pixels]:
-    for file in tqdm(files, unit=" images", ncols=80, disable=None):
-        with _reading(file):
-            image = _png(file.read_bytes(), size)
-        yield image[None]
-
-
-@contextmanager
-def _reading(what: Path | str) -> Iterator[None]:
-    """Say of which file it is that something is wrong."""
-    try:
-        yield
-    except _DAMAGE as error:
-        raise ValueError(f"{what} can't be used: {error}") from error
-
-
-def _refuse_pickles(source: Path, instead: str) -> None:
-    found = sorted(source.iterdir()) if source.is_dir() else [source]
-    if names := [path.name for path in found if _PICKLED.fullmatch(path.name)]:
-        raise ValueError(
-            f"{source}: {names[0]} is made of pickles, and loading a pickle runs whatever is "
-            f"in it, so vdmlite never does. Use {instead}."
-        )
-
-
-def _place(given: Place) -> Path:
-    return folder() if given is None else Path(given)
+    return reading.channels_last(rows[:, 1:], 32), rows[:, 0]
 
 
 def _files(where: Path) -> tuple[Path, Path, Path]:

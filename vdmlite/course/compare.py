@@ -1,0 +1,54 @@
+"""Results side by side: what a function returned, as numbers, and whether two of them agree."""
+
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+
+
+def leaves(value: Any) -> list[Any]:
+    """Return the values that a function returned: those of a tuple, or the one."""
+    return list(value) if isinstance(value, tuple) else [value]
+
+
+def numbers(value: Any) -> np.ndarray:
+    """Return real numbers in double precision.
+
+    Raises:
+        TypeError, ValueError: it is anything else.
+    """
+    array = np.asarray(value)
+    # Text that reads like a number would pass through float64.
+    if not (array.dtype == bool or jnp.issubdtype(array.dtype, jnp.number)):
+        raise TypeError(f"{array.dtype} is no kind of number")
+    if jnp.issubdtype(array.dtype, jnp.complexfloating):
+        raise TypeError("complex numbers are not compared")
+    return array.astype(np.float64)
+
+
+def close(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:
+    """Return whether two arrays are the same up to `tolerance` of the other's size."""
+    if one.shape != other.shape:
+        return False
+    room = tolerance * np.max(np.abs(other[np.isfinite(other)]), initial=1e-6)
+    return bool(np.isclose(one, other, 0, room, equal_nan=True).all())
+
+
+def agree(got: Any, want: Any, tolerance: float) -> bool:
+    """Return whether two results are the same up to `tolerance` of the expected size."""
+    if len(leaves(got)) != len(leaves(want)):
+        return False
+    try:
+        pairs = [
+            (numbers(one), numbers(other))
+            for one, other in zip(leaves(got), leaves(want), strict=True)
+        ]
+    except (TypeError, ValueError):
+        return False
+    return all(close(one, other, tolerance) for one, other in pairs)
+
+
+def size(args: tuple) -> int:
+    """Return how many numbers there are in the arguments."""
+    return sum(np.size(value) for value in args if isinstance(value, (np.ndarray, jax.Array)))

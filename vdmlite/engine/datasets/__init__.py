@@ -1,0 +1,1 @@
+"""Images that can't be shipped, and aren't taken on trust."""
