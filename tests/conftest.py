@@ -34,6 +34,10 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 def pytest_configure(config):
     """Make warnings errors here, but not for students, whose versions may warn of anything."""
     config.addinivalue_line("filterwarnings", "error")
+    # Processes share what they compile, and one may read what another has half written: then
+    # jax compiles it anew.
+    half_written = "ignore:Error (reading|writing) persistent compilation cache:UserWarning"
+    config.addinivalue_line("filterwarnings", half_written)
 
 
 @pytest.fixture

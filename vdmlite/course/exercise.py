@@ -253,7 +253,11 @@ def _captured(exercise: Exercise, function: Callable, args: tuple) -> Any:
     """Return function(*args), quietly; an error becomes a complaint with the line it is in."""
     quiet = io.StringIO()
     try:
-        with contextlib.redirect_stdout(quiet), contextlib.redirect_stderr(quiet):
+        with (
+            contextlib.redirect_stdout(quiet),
+            contextlib.redirect_stderr(quiet),
+            np.errstate(all="ignore"),  # what is not finite gets its own complaint
+        ):
             return function(*args)
     except NotFilledIn:
         raise
@@ -402,7 +406,8 @@ def _named_slip(
     for slip in exercise.slips:
         wrong = exercise.wrong(slip)
         try:
-            theirs = [wrong(*args) for args, _, _ in rows]
+            with np.errstate(all="ignore"):
+                theirs = [wrong(*args) for args, _, _ in rows]
         except Exception:  # noqa: S112  a slip that stops on these inputs explains nothing here
             continue
         if all(
