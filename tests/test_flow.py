@@ -34,13 +34,9 @@ def shaken(module, key, size=0.2):
 def of_points(bend, number=4, key=0):
     keys = jax.random.split(jax.random.key(key), number)
     make = partial(flows.PointConditioner, width=8)
-
-    def net(shape, numbers, *, key):
-        return make(shape[0], numbers, key=key)
-
     couplings = [
-        flows.coupling(np.array([i % 2 == 0, i % 2 == 1]), net, bend, key=k)
-        for i, k in enumerate(keys)
+        flows.coupling(m, make, bend, key=k)
+        for m, k in zip(flows.point_masks(2, number), keys, strict=True)
     ]
     return shaken(flows.Flow((), flows.stacked(couplings), ()), jax.random.key(key + 1))
 
@@ -185,15 +181,7 @@ def ideal_bits(flow, dequantiser, x, values):
     with double_precision():
         y_0 = jnp.asarray(values["y0"])
         nats = -jax.vmap(in_double(flow).log_prob)(y_0)
-        if isinstance(dequantiser, flows.VariationalDequantiser):
-            inner = in_double(dequantiser.flow)
-
-            def log_q(u, x):
-                context = dequantiser.context(x)
-                eps = inner.inverse(u, context)
-                return flows.standard(eps).log_prob(eps) - inner.forward(eps, context)[1]
-
-            nats += jax.vmap(log_q)(y_0 - x, jnp.asarray(x))
+        nats += jax.vmap(in_double(dequantiser).log_prob)(y_0 - x, jnp.asarray(x))
         return float(nats.sum() / np.log(2))
 
 

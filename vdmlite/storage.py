@@ -46,6 +46,11 @@ class CheckpointError(ValueError):
     """A file that is no checkpoint, is damaged, or is of something else."""
 
 
+def cast(tree: Tree, dtype: jax.typing.DTypeLike) -> Tree:
+    """Return a model, or any tree, whose real numbers are of another precision."""
+    return jax.tree.map(lambda a: a.astype(dtype) if eqx.is_inexact_array(a) else a, tree)
+
+
 def save(path: str | os.PathLike, tree: Any, meta: Mapping[str, Any] | None = None) -> Path:
     """Write a model, or any tree, to a file that replaces an older one only when it is whole.
 

@@ -18,4 +18,6 @@ from .moves import initial_bits as initial_bits
 from .stack import Entry as Entry
 from .stack import Stack as Stack
 from .vdm import coding_gammas as coding_gammas
+from .vdm import double_precision as double_precision
+from .vdm import in_double as in_double
 from .vdm import vdm_moves as vdm_moves

@@ -27,6 +27,9 @@ One = Integer[np.ndarray, "*shape"]
 """Integers of one lane."""
 Active = Bool[np.ndarray, " lanes"]
 """Which lanes take part."""
+Bits = Integer[np.ndarray, " n"]
+"""How many raw bits each number has."""
+_UNIFORM = _models.Uniform()
 RAW = 16
 """Raw bits are coded so many at a time."""
 REACH = {True: 6.0, False: 8.0}
@@ -92,8 +95,11 @@ class GridGaussian(AbstractLaw):
             raise ValueError(f"the step of a grid is a power of two, got {step}")
         self.shape, self.step, self.tight = mean.shape, step, tight
         size = int(np.prod(mean.shape[1:]))
-        # Coarse cells of 2^raw grid points; which point in the cell is told by raw bits.
-        self.raw = max(0, int(np.ceil(np.log2(std.min() / step / FINE))))
+        # Coarse cells of 2^raw grid points, so that all numbers have as many cells: a narrow
+        # Gaussian with the cells of a wide one would leak 2^−24 into each of many that are
+        # far out. Which point in a cell it is, raw bits tell.
+        raw = np.maximum(0, np.ceil(np.log2(std / step / FINE))).astype(np.int64)
+        self.raw = np.broadcast_to(raw, mean.shape)
         unit = 1 << self.raw
         place = (mean / step - (unit - 1) / 2) / unit
         self.centre = np.rint(place).astype(np.int64)
@@ -102,8 +108,9 @@ class GridGaussian(AbstractLaw):
         self.std = np.ascontiguousarray(spread)
         self.reach = int(np.ceil(REACH[tight] * spread.max())) + 1
         self.model = _gaussian(self.reach)
-        self.usual = float(np.log2(4.13 * spread + 1).sum(1).max()) + size * self.raw
-        self.most = size * (PRECISION + self.raw + (0 if tight else 2 * RAW))
+        bits = self.raw.reshape(len(mean), size)
+        self.usual = float((np.log2(4.13 * spread + 1) + bits).sum(1).max())
+        self.most = float(bits.sum(1).max()) + size * (PRECISION + (0 if tight else 2 * RAW))
 
     def symbols(self, values: Lanes, active: Active) -> Lanes:
         """Return multiples of the step."""
@@ -126,10 +133,10 @@ class GridGaussian(AbstractLaw):
 
     def push(self, coder: Any, lane: int, symbols: One) -> None:
         """Push a lane's points: raw low bits, then what is far out, then the cells."""
-        push_raw(coder, symbols.ravel(), self.raw)
-        cells = ((symbols >> self.raw) - self.centre[lane]).ravel()
+        push_raw(coder, symbols.ravel(), self.raw[lane].ravel())
+        cells = ((symbols >> self.raw[lane]) - self.centre[lane]).ravel()
         if not self.tight and (far := np.abs(cells) >= self.reach).any():
-            push_raw(coder, np.abs(cells[far]) - self.reach, 2 * RAW)
+            push_raw(coder, np.abs(cells[far]) - self.reach, np.full(far.sum(), 2 * RAW))
             cells = np.clip(cells, -self.reach, self.reach)
         coder.encode_reverse(
             cells.astype(np.int32), self.model, self.offset[lane], self.std[lane]
@@ -139,10 +146,10 @@ class GridGaussian(AbstractLaw):
         """Pop a lane's points."""
         cells = coder.decode(self.model, self.offset[lane], self.std[lane]).astype(np.int64)
         if not self.tight and (far := np.abs(cells) == self.reach).any():
-            cells[far] += np.sign(cells[far]) * pop_raw(coder, int(far.sum()), 2 * RAW)
+            cells[far] += np.sign(cells[far]) * pop_raw(coder, np.full(far.sum(), 2 * RAW))
         cells += self.centre[lane].ravel()
-        if self.raw:
-            cells = (cells << self.raw) | pop_raw(coder, cells.size, self.raw)
+        raw = self.raw[lane].ravel()
+        cells = (cells << raw) | pop_raw(coder, raw)
         return cells.reshape(self.shape[1:])
 
 
@@ -198,20 +205,23 @@ def _gaussian(reach: int) -> Any:
     return _models.QuantizedGaussian(-reach, reach)
 
 
-def push_raw(coder: Any, numbers: Integer[np.ndarray, " n"], bits: int) -> None:
-    """Push the low bits of numbers as they are, `RAW` at a time, the lowest first."""
-    for low in range(0, bits, RAW):
-        width = min(RAW, bits - low)
-        part = (numbers >> low) & ((1 << width) - 1)
-        if part.size:
-            coder.encode_reverse(part.astype(np.int32), _models.Uniform(1 << width))
+def push_raw(coder: Any, numbers: Integer[np.ndarray, " n"], bits: Bits) -> None:
+    """Push the low bits of each number as they are, `RAW` at a time, the lowest first."""
+    for low in range(0, bits.max(initial=0), RAW):
+        width = np.clip(bits - low, 0, RAW)
+        some = width > 0
+        part, sizes = (numbers >> low) & ((1 << width) - 1), 1 << width
+        coder.encode_reverse(
+            part[some].astype(np.int32), _UNIFORM, sizes[some].astype(np.int32)
+        )
 
 
-def pop_raw(coder: Any, count: int, bits: int) -> Integer[np.ndarray, " n"]:
+def pop_raw(coder: Any, bits: Bits) -> Integer[np.ndarray, " n"]:
     """Pop what `push_raw` pushed."""
-    numbers = np.zeros(count, np.int64)
-    for low in reversed(range(0, bits, RAW)):
-        width = min(RAW, bits - low)
-        if count:
-            numbers |= coder.decode(_models.Uniform(1 << width), count).astype(np.int64) << low
+    numbers = np.zeros(bits.size, np.int64)
+    for low in reversed(range(0, bits.max(initial=0), RAW)):
+        width = np.clip(bits - low, 0, RAW)
+        some = width > 0
+        part = coder.decode(_UNIFORM, (1 << width[some]).astype(np.int32))
+        numbers[some] |= part.astype(np.int64) << low
     return numbers

@@ -24,6 +24,7 @@ from ..denoiser import AbstractDenoiser
 from ..model import VDM, check_model
 from ..process import marginal, posterior, transition
 from ..schedule import AbstractSchedule, gamma_grid
+from ..storage import cast
 from .laws import AbstractLaw, Categories, GridGaussian, Lanes
 from .moves import Move, Order, Values
 
@@ -170,9 +171,7 @@ def _guess(denoiser, z, gamma):
 def in_double(module: Any) -> Any:
     """Return a module whose real numbers are in double precision."""
     with double_precision():
-        return jax.tree.map(
-            lambda a: a.astype(jnp.float64) if eqx.is_inexact_array(a) else a, module
-        )
+        return cast(module, jnp.float64)
 
 
 def double_precision() -> AbstractContextManager:

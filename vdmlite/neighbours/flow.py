@@ -9,7 +9,8 @@ nats, for one example.
 """
 
 from abc import abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
 from typing import Any, NamedTuple
 
 import equinox as eqx
@@ -19,8 +20,8 @@ import numpy as np
 from jaxtyping import Array, Bool, Float, Integer
 
 from .._types import AnyArray, Key, Scalar
+from ..decoder import LevelDecoder
 from ..gaussian import Gaussian
-from ..nn import Conv
 
 HALVINGS = 60
 """What an inverse is bisected: to 2^−60 of its bracket, or to the last digit of the numbers."""
@@ -340,6 +341,11 @@ class UniformDequantiser(eqx.Module):
         """Return (u, log q(u | x) in nats)."""
         return jax.random.uniform(key, jnp.shape(x)), jnp.zeros(())
 
+    def log_prob(self, u: Float[Array, "*shape"], x: Integer[AnyArray, "*shape"]) -> Scalar:
+        """Return log q(u | x) in nats."""
+        del u, x
+        return jnp.zeros(())
+
 
 class VariationalDequantiser(eqx.Module):
     """u ~ q(u | x), a flow that ends in a sigmoid; `context` reads x (Flow++, §3.1)."""
@@ -352,6 +358,12 @@ class VariationalDequantiser(eqx.Module):
         eps = jax.random.normal(key, jnp.shape(x))
         u, log_det = self.flow.forward(eps, self.context(x))
         return u, standard(eps).log_prob(eps) - log_det
+
+    def log_prob(self, u: Float[Array, "*shape"], x: Integer[AnyArray, "*shape"]) -> Scalar:
+        """Return log q(u | x) in nats."""
+        context = self.context(x)
+        eps = self.flow.inverse(u, context)
+        return standard(eps).log_prob(eps) - self.flow.forward(eps, context)[1]
 
 
 Dequantiser = UniformDequantiser | VariationalDequantiser
@@ -368,6 +380,30 @@ def dequantised_loss(
     return log_q - flow.log_prob(jnp.asarray(x) + u)
 
 
+class PatchConv(eqx.Module):
+    """A convolution as one product of matrices, over the pixels around each pixel.
+
+    Inside a loop, as couplings are, XLA on CPU takes four times as long for the gradient of
+    its own convolutions.
+    """
+
+    linear: eqx.nn.Linear
+    size: int = eqx.field(static=True)
+
+    def __init__(self, c_in: int, c_out: int, size: int = 3, *, key: Key):
+        self.linear = eqx.nn.Linear(size * size * c_in, c_out, key=key)
+        self.size = size
+
+    def __call__(self, h: Float[Array, "height width c_in"]) -> Float[Array, "..."]:
+        """Return the convolution, (height, width, c_out), zero-padded at the edges."""
+        height, width, _ = h.shape
+        around = [self.size // 2, (self.size - 1) // 2]
+        padded = jnp.pad(h, (around, around, (0, 0)))
+        moves = [(i, j) for i in range(self.size) for j in range(self.size)]
+        patches = [padded[i : i + height, j : j + width] for i, j in moves]
+        return _pixelwise(self.linear, jnp.concatenate(patches, -1))
+
+
 class ConvConditioner(eqx.Module):
     """An image that is known in part ↦ `numbers` numbers for each element.
 
@@ -375,12 +411,12 @@ class ConvConditioner(eqx.Module):
     Flow++ (§3.3). Its last layer is zero at the start.
     """
 
-    first: Conv
+    first: PatchConv
     place: Float[Array, "height width c"]
-    convs: tuple[Conv, ...]
+    convs: tuple[PatchConv, ...]
     attentions: tuple[eqx.nn.MultiheadAttention, ...]
     norms: tuple[eqx.nn.LayerNorm, ...]
-    last: Conv
+    last: PatchConv
     numbers: int = eqx.field(static=True)
 
     def __init__(
@@ -395,14 +431,14 @@ class ConvConditioner(eqx.Module):
     ):
         height, columns, channels = shape
         first, last, *keys = jax.random.split(key, 2 + 2 * depth)
-        self.first = Conv(channels + context, width, key=first)
+        self.first = PatchConv(channels + context, width, key=first)
         self.place = jnp.zeros((height, columns, width))
-        self.convs = tuple(Conv(width, 2 * width, key=k) for k in keys[:depth])
+        self.convs = tuple(PatchConv(width, 2 * width, key=k) for k in keys[:depth])
         self.attentions = tuple(
             eqx.nn.MultiheadAttention(4, width, key=k) for k in keys[depth:]
         )
         self.norms = tuple(eqx.nn.LayerNorm(width) for _ in range(2 * depth))
-        self.last = _zeros(Conv(width, channels * numbers, size=1, key=last))
+        self.last = _zeros(PatchConv(width, channels * numbers, size=1, key=last))
         self.numbers = numbers
 
     def __call__(
@@ -431,15 +467,18 @@ class PointConditioner(eqx.Module):
     net: eqx.nn.MLP
     numbers: int = eqx.field(static=True)
 
-    def __init__(self, size: int, numbers: int, *, width: int = 64, key: Key):
-        net = eqx.nn.MLP(size, size * numbers, width, 2, jax.nn.silu, key=key)
+    def __init__(
+        self, shape: tuple[int], numbers: int, *, context: int = 0, width: int = 64, key: Key
+    ):
+        (size,) = shape
+        net = eqx.nn.MLP(size + context, size * numbers, width, 2, jax.nn.silu, key=key)
         self.net = eqx.tree_at(lambda m: m.layers[-1], net, replace_fn=_zeros)
         self.numbers = numbers
 
     def __call__(self, kept: Float[Array, " size"], context: Any) -> Array:
-        """Return the numbers; there is no context."""
-        del context
-        return self.net(kept).reshape(*kept.shape, self.numbers)
+        """Return the numbers, (size, numbers); `context` lies beside `kept`."""
+        inputs = kept if context is None else jnp.concatenate([kept, context])
+        return self.net(inputs).reshape(*kept.shape, self.numbers)
 
 
 def _zeros(layer):
@@ -459,6 +498,25 @@ def coupling(
     return Coupling(jnp.asarray(mask), net, bend, zeros, zeros)
 
 
+def couplings(
+    masks: Iterable[Bool[AnyArray, "*shape"]],
+    make: Callable[..., Callable],
+    bend: AbstractBend,
+    *,
+    key: Key,
+) -> Coupling:
+    """Return untrained couplings, one for each mask, as one (`stacked`)."""
+    every = list(masks)
+    keys = jax.random.split(key, len(every))
+    return stacked([coupling(m, make, bend, key=k) for m, k in zip(every, keys, strict=True)])
+
+
+def point_masks(size: int, number: int) -> Iterator[Bool[np.ndarray, " size"]]:
+    """Yield masks in turn: every other number, the others, again."""
+    for i in range(number):
+        yield np.arange(size) % 2 == i % 2
+
+
 def image_masks(
     shape: tuple[int, int, int], number: int
 ) -> Iterator[Bool[np.ndarray, "*shape"]]:
@@ -470,3 +528,67 @@ def image_masks(
     for i in range(number):
         pattern = rows + columns if i % 4 < 2 else rows
         yield pattern % 2 == i % 2
+
+
+class ImageContext(eqx.Module):
+    """Levels ↦ channels that tell a conditional flow what the image is, by two convolutions."""
+
+    convs: tuple[PatchConv, PatchConv]
+    levels: int = eqx.field(static=True)
+
+    def __init__(self, channels: int, levels: int, c_out: int, *, width: int, key: Key):
+        keys = jax.random.split(key)
+        self.convs = (
+            PatchConv(channels, width, key=keys[0]),
+            PatchConv(width, c_out, key=keys[1]),
+        )
+        self.levels = levels
+
+    def __call__(self, x: Integer[Array, "height width c"]) -> Float[Array, "height width _"]:
+        """Return the channels."""
+        first, second = self.convs
+        return second(jax.nn.silu(first(LevelDecoder(self.levels).embed(x))))
+
+
+class ImageFlow(NamedTuple):
+    """A model of images of levels: a flow of real numbers, and what makes levels real."""
+
+    flow: Flow
+    dequantiser: Dequantiser
+
+
+def image_flow(
+    shape: tuple[int, int, int],
+    levels: int,
+    *,
+    bend: AbstractBend,
+    variational: bool,
+    number: int = 4,
+    width: int = 16,
+    key: Key,
+) -> ImageFlow:
+    """Return an untrained Flow++; a variational dequantiser has half of its couplings."""
+    main_key, other_key, context_key = jax.random.split(key, 3)
+    make = partial(ConvConditioner, width=width)
+    stack = couplings(image_masks(shape, number), make, bend, key=main_key)
+    flow = Flow((FromCells(levels),), stack, ())
+    if not variational:
+        return ImageFlow(flow, UniformDequantiser())
+    make = partial(make, context=width)
+    inner = couplings(image_masks(shape, number // 2), make, bend, key=other_key)
+    context = ImageContext(shape[2], levels, width, width=width, key=context_key)
+    return ImageFlow(flow, VariationalDequantiser(Flow((), inner, (ToUnit(),)), context))
+
+
+def with_images(model: ImageFlow, x: Integer[AnyArray, " n *shape"], *, key: Key) -> ImageFlow:
+    """Return the model, both of its flows set at their start by a batch (`with_data`)."""
+    flow, dequantiser = model
+    noise_key, key = jax.random.split(key)
+    if isinstance(dequantiser, VariationalDequantiser):
+        contexts = jax.vmap(dequantiser.context)(jnp.asarray(x))
+        eps = jax.random.normal(noise_key, x.shape)
+        inner = with_data(dequantiser.flow, eps, contexts)
+        dequantiser = VariationalDequantiser(inner, dequantiser.context)
+    draw = jax.vmap(lambda x, key: dequantiser.sample(x, key=key)[0])
+    u = draw(jnp.asarray(x), jax.random.split(key, len(x)))
+    return ImageFlow(with_data(flow, x + u), dequantiser)

@@ -53,12 +53,13 @@ class Cell(AbstractLaw):
     def push(self, coder: Any, lane: int, symbols: One) -> None:
         """Push bits as they are."""
         del lane
-        push_raw(coder, symbols.ravel(), BITS)
+        push_raw(coder, symbols.ravel(), np.full(symbols.size, BITS))
 
     def pop(self, coder: Any, lane: int) -> One:
         """Pop bits as they are."""
         del lane
-        return pop_raw(coder, int(np.prod(self.shape[1:])), BITS).reshape(self.shape[1:])
+        bits = np.full(int(np.prod(self.shape[1:])), BITS)
+        return pop_raw(coder, bits).reshape(self.shape[1:])
 
 
 class Certain(AbstractLaw):

@@ -1,0 +1,482 @@
+# %% [markdown]
+# # 18 · Flows: exact densities, integers, and their code
+#
+# *Three minutes on 2 CPU cores · 60 minutes to study · after lessons 11 and 14 · Ho, Chen, Srinivas, Duan and Abbeel
+# 2019 (Flow++); Ho, Lohn and Abbeel 2019 (local bits-back) · files `neighbours/flow.py`,
+# `neighbours/local_bits_back.py`*
+#
+# **The idea.** A diffusion model is asked for $-\log p(x)$ and answers with a bound. A *flow* is an invertible network.
+# It knows its density exactly. But data are integers, and an integer has no density. So a bound comes back with the
+# integers, and so does a latent to be borrowed, when the flow is used as a code.
+#
+# **After this lesson you can**
+# - compute the density of an invertible network, and say why its layers look as they do;
+# - name four prices of an integer, and say which of them is a bound of which;
+# - code images with a flow, though its numbers are real, and choose the noise that this needs.
+
+# %%
+import math
+from functools import partial
+from typing import NamedTuple
+
+import equinox as eqx
+import jax
+import jax.numpy as jnp
+import matplotlib.pyplot as plt
+import numpy as np
+
+import vdmlite
+from vdmlite import codec, data
+from vdmlite.course import claim, pick, pretrained, show
+from vdmlite.neighbours import flow
+from vdmlite.neighbours.local_bits_back import black_box_moves, compositional_moves
+from vdmlite.viz import COLORS, MARKERS
+
+init_key, fit_key, data_key, test_key, price_key = jax.random.split(jax.random.key(18), 5)
+
+# %% [markdown]
+# ## A density without a bound
+#
+# Let $f$ be an invertible map of $\mathbb R^D$, and let $z = f(x)$ be drawn from $\mathcal N(0, I)$. Then $x$ has the
+# density
+#
+# $$ \log p(x) = \log \mathcal N(f(x);\, 0, I) + \log \left| \det \frac{\partial f}{\partial x} \right| . $$
+#
+# The second term says how much $f$ spreads the points around $x$: where it pulls them apart, more of the normal's mass
+# falls on each of them. A general $D \times D$ determinant takes $D^3$ operations, and a general network has no inverse.
+# *Couplings* have both for free. A coupling keeps one half of the numbers as they are. A network reads them, without any
+# restriction, and says how each of the others is to be bent by a rising function of one variable:
+#
+# $$ y_A = x_A, \qquad y_{B,i} = g(x_{B,i};\; \text{network}(x_A)_i) . $$
+#
+# The Jacobian is triangular, so its determinant is the product of the slopes $g'$. The inverse reads the same network,
+# as $y_A = x_A$, and inverts $g$. Couplings in turn keep the one half and then the other. What $g$ is makes the
+# difference between flows:
+#
+# | | $g(x)$ | inverse |
+# |---|---|---|
+# | affine coupling (RealNVP) | $x\, e^a + b$ | a formula |
+# | Flow++ | $\mathrm{logit}\, F(x) \cdot e^a + b$, $F$ the CDF of a mixture of logistics | by bisection |
+#
+# The logit of the CDF of *one* logistic is a straight line. With a mixture it is a line with steps, as many as there are
+# components. So it can pull a gap into data that have two modes; an affine map can't.
+#
+# We begin with the two moons of lesson 02, whose entropy is known. No model can have a mean of $-\log p$ below it.
+
+# %%
+moons = data.moons()
+floor = data.entropy(moons)
+train_points = data.sample(moons, pick(smoke=2_000, laptop=50_000), key=data_key)
+test_points = data.sample(moons, pick(smoke=500, laptop=10_000), key=test_key)
+updates = pick(smoke=20, laptop=1000)
+MIXTURE, AFFINE = flow.MixtureOfLogistics(4), flow.Affine()
+
+
+def point_flow(bend, key, *, number=6, before=(), after=(), context=0):
+    """A flow of two numbers."""
+    make = partial(flow.PointConditioner, context=context)
+    stack = flow.couplings(flow.point_masks(2, number), make, bend, key=key)
+    return flow.Flow(before, stack, after)
+
+
+def negative_log_prob(model, x, *, key):
+    """−log p(x) in nats; nothing is drawn."""
+    del key
+    return -model.log_prob(x)
+
+
+fit = partial(pretrained.descend, steps=updates, batch_size=256, key=fit_key)
+plain = {}
+for name, bend in (("affine", AFFINE), ("mixture of logistics", MIXTURE)):
+    model = flow.with_data(point_flow(bend, init_key), jnp.asarray(train_points[:512]))
+    plain[name] = fit(negative_log_prob, model, train_points)
+
+x = jnp.asarray(test_points[0])
+best = plain["mixture of logistics"]
+z, log_det = best.forward(x)
+jacobian = jax.jacfwd(lambda x: best.forward(x)[0])(x)
+print(f"log |det| by slopes {log_det:.5f}, of the whole Jacobian {jnp.linalg.slogdet(jacobian)[1]:.5f}")  # fmt: skip
+print(f"x {x}, and back from z {best.inverse(z)}")
+losses = {
+    name: -np.asarray(jax.jit(jax.vmap(model.log_prob))(jnp.asarray(test_points)), np.float64)
+    for name, model in plain.items()
+}
+truth = np.asarray(jax.jit(jax.vmap(moons.log_prob))(jnp.asarray(test_points)), np.float64)
+print(f"\nnats per point           −log p    above the true −log p    (entropy {floor:.3f})")
+for name, each in losses.items():
+    excess = each + truth
+    print(f"{name:22s} {each.mean():8.3f} {excess.mean():12.4f} ± {excess.std() / math.sqrt(len(excess)):.4f}")  # fmt: skip
+more = losses["affine"] - losses["mixture of logistics"]
+claim("18", "moons: what the mixture flow pays above the truth (nats)",
+      (losses["mixture of logistics"] + truth).mean(), at_most=0.05, trained=True)  # fmt: skip
+claim("18", "moons: affine above mixture, in standard errors",
+      more.mean() / (more.std() / math.sqrt(len(more))), at_least=3, trained=True)  # fmt: skip
+
+# %%
+line = np.linspace(-2.2, 2.2, 221)
+square = jnp.asarray(np.stack(np.meshgrid(line, line), -1), float)
+figure, axes = plt.subplots(1, 3, figsize=(9, 3))
+for ax, (name, log_prob) in zip(
+    axes,
+    [("the moons", moons.log_prob), *((n, m.log_prob) for n, m in plain.items())],
+    strict=True,
+):
+    density = np.exp(jax.jit(jax.vmap(jax.vmap(log_prob)))(square))
+    ax.imshow(density, origin="lower", extent=(-2.2, 2.2, -2.2, 2.2), vmin=0, vmax=0.7)
+    ax.set(title=name, xticks=[], yticks=[])
+show(
+    figure,
+    "Three densities of the plane. Left the two moons as they are. Middle the affine flow: two moons with thin bridges "
+    "between them. Right the mixture flow: nearly the same as on the left.",
+)
+
+# %% [markdown]
+# The mixture flow is so near to the truth that a thousandth of a nat has to be looked for. The affine couplings leave
+# bridges: they can stretch the plane, but not cut it.
+#
+# *A line to remember so far:* a flow says $-\log p(x)$ itself, where a VDM says a bound. What it pays for this: every
+# layer has to be invertible and to keep all $D$ numbers.
+#
+# ## An integer has no density
+#
+# Images are integers. A density fitted to integers has a sure way to cheat: a spike on each of them, as high as you
+# like, and $-\log p$ falls without end. So we ask for the *mass* of the cell of $x$, and every draw $u$ from a law on
+# $(0, 1)^D$ gives a bound of it (Ho et al. 2019):
+#
+# $$ -\log P(x) = -\log \int_{(0,1)^D} p(x + u)\, du \;\le\; \mathbb E_{q(u \mid x)} \bigl[ \log q(u \mid x) - \log
+# p(x + u) \bigr] . $$
+#
+# It is the bound of lesson 01, with $u$ for a latent. *Uniform* dequantisation has $\log q = 0$: the noise of lesson
+# 11. It asks the flow to be flat in every cell, cells at the moons' edge included, and no smooth function is. In
+# *variational* dequantisation $q$ is a small conditional flow that ends in a sigmoid. It puts $u$ where $p$ has its mass
+# already. The gap is $\mathrm{KL}(q(u \mid x) \,\|\, p(u \mid x))$, as ever.
+#
+# Let us see all prices on one page. We round the moons to 16 × 16 cells, so that everything can be summed: the true mass
+# of each cell, and the mass of a flow in it, by quadrature. As fourth we take what a VDM asks for: its decoder prices
+# integers by level (lesson 11) and needs no $u$.
+
+# %%
+LEVELS = 16
+WIDTH = 4 / LEVELS  # of a cell: the levels reach from −2 to 2
+
+
+def levels_of(points):
+    """The cells that points lie in."""
+    return np.clip(np.floor((points + 2) / WIDTH), 0, LEVELS - 1).astype(np.uint8)
+
+
+ends = jnp.append(jnp.append(-jnp.inf, -2 + WIDTH * jnp.arange(1, LEVELS)), jnp.inf)
+cdf = jax.scipy.stats.norm.cdf((ends[:, None, None] - moons.means) / moons.stds[:, None])
+in_cell = np.diff(np.asarray(cdf, np.float64), axis=0)  # (level, component, axis)
+masses = np.einsum("k,ik,jk->ij", np.asarray(moons.weights), in_cell[..., 0], in_cell[..., 1])
+masses = masses.ravel() / masses.sum()
+cells = np.stack(np.meshgrid(np.arange(LEVELS), np.arange(LEVELS), indexing="ij"), -1)
+cells = cells.reshape(-1, 2)
+some = masses > 1e-7
+cells, masses = cells[some], masses[some] / masses[some].sum()
+entropy = -np.sum(masses * np.log2(masses))
+train_cells = levels_of(train_points)
+print(f"{len(cells)} cells that come, {entropy:.3f} bits a point")
+
+
+class CellContext(eqx.Module):
+    """What the dequantiser's flow is told of the cell."""
+
+    def __call__(self, x):
+        """Its two levels, each as a row of zeros with a one."""
+        return jax.nn.one_hot(x, LEVELS).ravel()
+
+
+def dequantised(model, x, *, key):
+    """log q(u | x) − log p(x + u) in nats."""
+    return flow.dequantised_loss(*model, x, key=key)
+
+
+def cell_flow(variational):
+    """A trained flow of the plane of levels, with its dequantiser."""
+    main_key, other_key = jax.random.split(init_key)
+    model = point_flow(MIXTURE, main_key, before=(flow.FromCells(LEVELS),))
+    dequantiser = flow.UniformDequantiser()
+    if variational:
+        inner = point_flow(
+            MIXTURE, other_key, number=2, after=(flow.ToUnit(),), context=2 * LEVELS
+        )
+        dequantiser = flow.VariationalDequantiser(inner, CellContext())
+    start = flow.with_images(flow.ImageFlow(model, dequantiser), train_cells[:512], key=fit_key)
+    return fit(dequantised, start, train_cells)
+
+
+flows = {"uniform": cell_flow(False), "variational": cell_flow(True)}
+
+# %%
+nodes, weights = np.polynomial.legendre.leggauss(pick(smoke=4, laptop=20))
+inside = np.stack(np.meshgrid((nodes + 1) / 2, (nodes + 1) / 2, indexing="ij"), -1)
+inside = inside.reshape(-1, 2)
+weight = np.multiply.outer(weights / 2, weights / 2).ravel()
+
+
+@eqx.filter_jit
+def exact_bits(model, cell):
+    """−log₂ of the flow's mass in a cell."""
+    log_p = jax.lax.map(lambda u: model.flow.log_prob(cell + u), jnp.asarray(inside, float))
+    return -jax.nn.logsumexp(log_p, b=jnp.asarray(weight, float)) / jnp.log(2)
+
+
+@eqx.filter_jit
+def bound_bits(model, key):
+    """The bound of a flow for every cell, in bits, from a few draws of u."""
+    each = jax.vmap(lambda x, key: dequantised(model, x, key=key))
+    shape = (pick(smoke=4, laptop=100), len(cells))
+    draws = jax.lax.map(partial(each, jnp.asarray(cells)), jax.random.split(key, shape))
+    return draws.mean(0) / jnp.log(2)
+
+
+vdm = vdmlite.VDM(
+    vdmlite.LearnedLinear(-8.0, 5.0),
+    vdmlite.NetDenoiser(
+        vdmlite.nn.MLP((2,), out_shape=(2, LEVELS), key=init_key), vdmlite.from_level_logits
+    ),
+    vdmlite.LevelDecoder(LEVELS),
+    (2,),
+)
+images = data.Images(train_cells, cells, LEVELS)
+vdm, _ = pretrained.fit(vdm, images, steps=updates, batch_size=256, key=fit_key)
+
+
+@eqx.filter_jit
+def vdm_bits(key):
+    """The bound of a VDM for every cell, in bits, from draws at times spread over (0, 1)."""
+    time_key, key = jax.random.split(key)
+    times = vdmlite.spread_times(pick(smoke=4, laptop=500), key=time_key)
+
+    def at(t_and_key):
+        t, key = t_and_key
+        each = jax.vmap(lambda x, key: vdmlite.vlb(vdm, x, t, key=key).loss)
+        return each(jnp.asarray(cells), jax.random.split(key, len(cells)))
+
+    return jax.lax.map(at, (times, jax.random.split(key, len(times)))).mean(0) / jnp.log(2)
+
+
+def mean_of(bits):
+    """The mean of a price over the cells, from several passes."""
+    means = [masses @ np.asarray(bits(key), np.float64) for key in passes]
+    return vdmlite.Estimate(np.mean(means), np.std(means, ddof=1) / math.sqrt(len(means)))
+
+
+passes = jax.random.split(price_key, pick(smoke=2, laptop=10))
+prices = {}
+for name, model in flows.items():
+    exact = jax.vmap(partial(exact_bits, model))(jnp.asarray(cells))
+    prices[f"exact sum, flow trained with {name} u"] = mean_of(lambda _: exact)  # noqa: B023
+    prices[f"bound, {name} dequantisation"] = mean_of(partial(bound_bits, model))
+prices["bound, VDM with its decoder"] = mean_of(vdm_bits)
+print(f"bits a point                                  entropy {entropy:.3f}")
+for name, price in prices.items():
+    print(f"  {name:43s} {price:.3f}" if price.error else f"  {name:43s} {price.mean:.3f}")
+gap = {
+    name: prices[f"bound, {name} dequantisation"].mean
+    - prices[f"exact sum, flow trained with {name} u"].mean
+    for name in flows
+}
+claim("18", "gap between bound and exact sum: variational over uniform",
+      gap["variational"] / gap["uniform"], at_most=0.5, trained=True)  # fmt: skip
+lowest = min(prices[f"exact sum, flow trained with {name} u"].mean for name in flows)
+claim("18", "exact sum of a flow, above the entropy (bits)", lowest - entropy, at_least=0)
+
+# %% [markdown]
+# (PROSE)
+
+# %%
+chosen = np.argsort(-masses)[[3, 20, 40]] if len(masses) > 40 else np.arange(3)
+fine = np.linspace(0, 1, 41)[:-1] + 1 / 80
+u_grid = jnp.asarray(np.stack(np.meshgrid(fine, fine, indexing="ij"), -1), float)
+near = eqx.filter_jit(lambda model, x: jnp.exp(jax.vmap(jax.vmap(model.flow.log_prob))(x)))
+figure, axes = plt.subplots(2, 4, figsize=(9, 4.6))
+for row, (name, model) in zip(axes, flows.items(), strict=True):
+    plane = jnp.asarray(np.stack(np.meshgrid(*[np.linspace(0, LEVELS, 160)] * 2), -1), float)
+    row[0].imshow(near(model, plane), origin="lower", extent=(0, LEVELS, 0, LEVELS))
+    row[0].set(title=f"{name}: p", xticks=range(0, 17, 4), yticks=range(0, 17, 4))
+    for ax, i in zip(row[1:], chosen, strict=True):
+        cell = jnp.asarray(cells[i])
+        inside_p = near(model, jnp.asarray(u_grid + cell))
+        ax.imshow(inside_p.T, origin="lower", extent=(0, 1, 0, 1))
+        keys = jax.random.split(price_key, 150)
+        u = jax.vmap(lambda key: model.dequantiser.sample(cell, key=key)[0])(keys)  # noqa: B023
+        ax.plot(*u.T, ".", color="w", ms=2)
+        ax.set(title=f"cell {tuple(cells[i].tolist())}", xticks=[0, 1], yticks=[0, 1])
+show(
+    figure,
+    "Two rows, uniform above and variational below. Left in each the flow's density over the plane of 16 by 16 cells. "
+    "Then three cells from near, the density bright inside, with white points for draws of u. Above the points are everywhere in a cell. "
+    "Below they crowd where the density is high.",
+)
+
+# %% [markdown]
+# ## Digits
+#
+# On images the sums are out of reach, and the bounds remain. Three flows of the digits ship with the course: four
+# couplings each, whose networks are gated convolutions and attention over the pixels, as Flow++ has them, with 16
+# channels. (Flow++ splits the image by columns and, after a squeeze, by channels; ours by a chessboard and by rows.) All
+# three were trained alike, for 1500 batches of 128.
+
+# %%
+digits = data.digits()
+some = digits.test[: pick(smoke=8, laptop=360)]
+models = {name: pretrained.load(name) for name in pretrained.MODELS if name.startswith("flow")}
+found = {
+    name: pretrained.measure(
+        dequantised, model, some, passes=pick(smoke=2, laptop=8), key=test_key
+    )
+    for name, model in models.items()
+}
+print("test digits         bits/dim")
+for name, bits in found.items():
+    each = bits.mean(0)
+    print(f"  {name:18s} {each.mean():.3f} ± {each.std(ddof=1) / math.sqrt(len(each)):.3f}")
+
+
+def paired(one, other):
+    """The mean difference over the same images, and its standard error."""
+    each = (found[one] - found[other]).mean(0)
+    return vdmlite.Estimate(each.mean(), each.std(ddof=1) / math.sqrt(len(each)))
+
+
+for text, one in (("uniform above variational", "flow_uniform"), ("affine above mixture", "flow_affine")):  # fmt: skip
+    more = paired(one, "flow_variational")
+    print(f"{text}, image by image: {more:.3f}")
+    claim("18", f"digits: {text}, in standard errors", more.mean / more.error,
+          at_least=3, trained=True)  # fmt: skip
+
+# %% [markdown]
+# (PROSE digits)
+#
+# ## A code for real numbers
+#
+# A stack of bits holds integers. Lesson 14 put a real latent on a grid: a point of the grid has the mass density times
+# spacing, and the spacing cancels, as it is borrowed once and pushed once. With a flow nothing is borrowed. The data
+# $x + u$ *is* the number $z = f(x + u)$, seen otherwise. On a grid for $x$ and a grid for $z$, $f$ takes points to
+# places between the points; and rounded, two points of the one may fall on one point of the other.
+#
+# *Local bits-back* makes a latent out of $z$ (Ho, Lohn and Abbeel 2019): it adds noise, so little that $f$ is a straight
+# line as far as the noise reaches.
+#
+# $$ q(y \mid x) = \mathcal N(f(x),\, \sigma^2 J J^\top), \qquad p(x \mid y) = \mathcal N(f^{-1}(y),\, \sigma^2 I),
+# \qquad p(y) = \mathcal N(0, I), \qquad J = \frac{\partial f}{\partial x} . $$
+#
+# Borrow $y$, push $x$ given $y$, push $y$: three moves of lesson 14. If $f$ is straight, the first two have the densities
+# of the same noise, seen on either side of $f$. Their ratio is $|\det J|$, so all in all
+#
+# $$ \log q(y \mid x) - \log p(x \mid y) - \log p(y) \;\approx\; -\log |\det J| - \log p(y) \;\approx\; -\log p(x) .
+# $$
+#
+# $J$ has $D^2$ numbers for each image. But every layer is elementwise, given what it keeps. So each can have a noise and
+# a move of its own, with slopes for a Jacobian; and the layers are a *Markov chain* from the data up, $x, y_0, y_1,
+# \dots$. We know the order for these.
+
+# %%
+moves_of = {"compositional": compositional_moves, "black box": black_box_moves}
+for name, make in moves_of.items():
+    moves = make(*models["flow_uniform"], (8, 8, 1), lanes=1, sigma=2.0**-12)
+    words = [f"{'borrow' if move.borrows else 'push'} {move.name}" for move in moves]
+    print(f"{name:14s}", " · ".join(words))
+
+# %% [markdown]
+# For the compositional code `y1` is what `FromCells` makes of `y0`, the levels and their $u$; the others are what the
+# four couplings make of it. The data $x$ themselves are *certain*, once `y0` is known: round it down. It is lesson 14's
+# list with layers for noise levels, and what a decoder does need not be written.
+#
+# How does one judge such a code? Not by the mean bound: the bits on the stack decide which $u$ are borrowed, and these
+# differ. But they can be read off, and priced. So we compare with $\log q(u \mid x) - \log p(x + u)$ *of the $u$ that
+# was coded*.
+
+
+# %%
+class Coded(NamedTuple):
+    """What it took to code images on a few stacks."""
+
+    net: float  # bits per dimension
+    ideal: float  # the flow's own, of what was coded
+    initial: float  # bits per dimension of one image that had to be there
+    lossless: bool  # every image came back, and every borrowed bit
+
+
+def coded(name, make, images, *, lanes, sigma=2.0**-12):
+    """Code images, decode them, and return what it took."""
+    model = models[name]
+    moves = make(*model, (8, 8, 1), lanes=lanes, sigma=sigma)
+    stack, on, ideal = codec.Stack(lanes), np.ones(lanes, bool), 0.0
+    rounds = images.reshape(-1, lanes, 8, 8, 1)
+    for batch in rounds:
+        y_0 = codec.encode(moves, stack, batch, on)["y0"]
+        ideal += own_bits(model, batch, y_0)
+    net, initial = stack.heights.sum(), codec.initial_bits(stack.ledger).mean()
+    back = [codec.decode(moves, stack, on) for _ in rounds][::-1]
+    lossless = bool((np.array(back) == rounds).all()) and stack.is_restored
+    return Coded(net / images.size, ideal / images.size, initial / 64, lossless)
+
+
+def own_bits(model, x, y_0):
+    """log₂ q(u | x) − log₂ p(x + u) of images, in double precision."""
+    with codec.double_precision():
+        main, dequantiser = codec.in_double(model)
+        x, y_0 = jnp.asarray(x.astype(int)), jnp.asarray(y_0)
+        nats = jax.vmap(dequantiser.log_prob)(y_0 - x, x) - jax.vmap(main.log_prob)(y_0)
+        return float(nats.sum() / np.log(2))
+
+
+lanes = pick(smoke=2, laptop=36)
+runs = {name: coded(name, compositional_moves, some, lanes=lanes) for name in models}
+print("compositional         net    own    above it   borrowed at first   lossless")
+for name, run in runs.items():
+    print(f"  {name:18s}{run.net:6.3f} {run.ideal:6.3f} {run.net / run.ideal - 1:10.2%} "
+          f"{run.initial:12.1f} bits/dim  {run.lossless}")  # fmt: skip
+claim("18", "digits, or stacks, that did not come back", sum(not r.lossless for r in runs.values()), at_most=0)  # fmt: skip
+claim("18", "net rate above the flow's own bits, largest (share)",
+      max(abs(r.net / r.ideal - 1) for r in runs.values()), at_most=0.005, trained=True)  # fmt: skip
+
+few = some[: pick(smoke=2, laptop=24)]
+pair = {
+    kind: coded("flow_uniform", make, few, lanes=len(few)) for kind, make in moves_of.items()
+}
+for kind, run in pair.items():
+    print(f"{kind:14s} {len(few)} digits: {run.net:.4f}, own {run.ideal:.4f} bits/dim, lossless {run.lossless}")  # fmt: skip
+claim("18", "black box against compositional (bits per dimension)",
+      abs(pair["black box"].net - pair["compositional"].net), at_most=0.02)  # fmt: skip
+claim("18", "black box: digits, or stacks, that did not come back",
+      int(not pair["black box"].lossless), at_most=0)  # fmt: skip
+
+# %% [markdown]
+# (PROSE code)
+#
+# ## How much noise?
+#
+# *Predict, before you go on.* What does a larger $\sigma$ do to the bits that have to be borrowed, and what to the net
+# rate?
+
+# %%
+sigmas = 2.0 ** np.array(
+    pick(smoke=[-12, -6], laptop=[-18, -16, -14, -12, -10, -8, -7, -6, -5])
+)
+swept = [
+    coded("flow_uniform", compositional_moves, some[: 2 * lanes], lanes=lanes, sigma=sigma)
+    for sigma in sigmas
+]
+figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.2))
+left.plot(
+    sigmas, [100 * (r.net / r.ideal - 1) for r in swept], color=COLORS[0], marker=MARKERS[0]
+)
+left.axhline(0, color="0.6", lw=0.8)
+left.set(xscale="log", xlabel="σ", title="net rate above the flow's own bits, in %")
+left.set_xscale("log", base=2)
+right.plot(sigmas, [r.initial for r in swept], color=COLORS[1], marker=MARKERS[1])
+right.set(xlabel="σ", title="borrowed at first, bits/dim", ylim=(0, None))
+right.set_xscale("log", base=2)
+show(
+    figure,
+    "ALT",
+)
+for sigma, run in zip(sigmas, swept, strict=True):
+    print(f"σ = 2^{int(np.log2(sigma)):3d}: {run.net / run.ideal - 1:8.3%} above, {run.initial:6.1f} bits/dim borrowed, lossless {run.lossless}")  # fmt: skip
+claim("18", "σ too large: share of the bits that it costs, largest over least",
+      (swept[-1].net / swept[-1].ideal - 1) - min(r.net / r.ideal - 1 for r in swept),
+      at_least=0.01, trained=True)  # fmt: skip
