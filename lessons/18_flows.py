@@ -68,11 +68,11 @@ moons = data.moons()
 floor = data.entropy(moons)
 train_points = data.sample(moons, pick(smoke=2_000, laptop=50_000), key=data_key)
 test_points = data.sample(moons, pick(smoke=500, laptop=10_000), key=test_key)
-updates = pick(smoke=20, laptop=1000)
+updates = pick(smoke=20, laptop=700)
 MIXTURE, AFFINE = flow.MixtureOfLogistics(4), flow.Affine()
 
 
-def point_flow(bend, key, *, number=6, before=(), after=(), context=0):
+def point_flow(bend, key, *, number=4, before=(), after=(), context=0):
     """A flow of two numbers."""
     make = partial(flow.PointConditioner, context=context)
     stack = flow.couplings(flow.point_masks(2, number), make, bend, key=key)
@@ -85,7 +85,7 @@ def negative_log_prob(model, x, *, key):
     return -model.log_prob(x)
 
 
-fit = partial(pretrained.descend, steps=updates, batch_size=256, key=fit_key)
+fit = partial(pretrained.descend, steps=updates, batch_size=256, peak=1e-2, key=fit_key)
 plain = {}
 for name, bend in (("affine", AFFINE), ("mixture of logistics", MIXTURE)):
     model = flow.with_data(point_flow(bend, init_key), jnp.asarray(train_points[:512]))
@@ -189,7 +189,7 @@ class CellContext(eqx.Module):
 
 def dequantised(model, x, *, key):
     """log q(u | x) − log p(x + u) in nats."""
-    return flow.dequantised_loss(*model, x, key=key)
+    return flow.dequantised_loss(model.flow, model.dequantiser, x, key=key)
 
 
 def cell_flow(variational):
@@ -240,7 +240,7 @@ vdm = vdmlite.VDM(
     (2,),
 )
 images = data.Images(train_cells, cells, LEVELS)
-vdm, _ = pretrained.fit(vdm, images, steps=updates, batch_size=256, key=fit_key)
+vdm, _ = pretrained.fit(vdm, images, steps=3 * updates, batch_size=256, key=fit_key)
 
 
 @eqx.filter_jit
@@ -284,7 +284,11 @@ lowest = min(prices[f"exact sum, flow trained with {name} u"].mean for name in f
 claim("18", "exact sum of a flow, above the entropy (bits)", lowest - entropy, at_least=0)
 
 # %% [markdown]
-# (PROSE)
+# All bounds lie above the sum that they bound, and all sums above the entropy, as they must. The gap of the variational
+# bound is about a third of that of the uniform one; and the flow itself is nearer to the truth. It is not asked anymore
+# to be flat where the moons end in the middle of a cell. The VDM has no such gap, as it has no $u$: its decoder says the
+# probability of each level. What it has instead are the terms of lesson 03. Its number is the noisiest of the page. It
+# is a mean over times and noise, where a flow's sum has no chance in it.
 
 # %%
 chosen = np.argsort(-masses)[[3, 20, 40]] if len(masses) > 40 else np.arange(3)
@@ -348,7 +352,9 @@ for text, one in (("uniform above variational", "flow_uniform"), ("affine above 
           at_least=3, trained=True)  # fmt: skip
 
 # %% [markdown]
-# (PROSE digits)
+# The same order as in the plane, at the same cost in training. A better $u$ saves 0.07 bits per dimension, mixtures in
+# place of straight lines 0.18. The paper reports the same two steps in the same directions on CIFAR-10, with a larger
+# model. On these digits the best of the three flows is as good as the diffusion model of lesson 11 (1.87).
 #
 # ## A code for real numbers
 #
@@ -425,7 +431,10 @@ def own_bits(model, x, y_0):
 
 
 lanes = pick(smoke=2, laptop=36)
-runs = {name: coded(name, compositional_moves, some, lanes=lanes) for name in models}
+runs = {
+    name: coded(name, compositional_moves, some, lanes=lanes)
+    for name in ("flow_uniform", "flow_variational")
+}
 print("compositional         net    own    above it   borrowed at first   lossless")
 for name, run in runs.items():
     print(f"  {name:18s}{run.net:6.3f} {run.ideal:6.3f} {run.net / run.ideal - 1:10.2%} "
@@ -446,7 +455,17 @@ claim("18", "black box: digits, or stacks, that did not come back",
       int(not pair["black box"].lossless), at_most=0)  # fmt: skip
 
 # %% [markdown]
-# (PROSE code)
+# The codes come to the flows' own bits, within half a percent, and all is repaid. What remains has two causes. A few
+# hundredths of a bit for each move come from the integer masses. And where a $z$ lies beyond 7 standard deviations, the
+# coder's least mass, $2^{-24}$, is more than the normal's: there the code is *shorter* than the flow says.
+#
+# Black box and compositional code cost the same. The black box asks for nothing but $f$, $f^{-1}$ and $J$, and pays with a
+# matrix of $64 \times 64$ numbers for each digit, and a triangular factor of it; for CIFAR-10 it would be $3072 \times
+# 3072$.
+#
+# What is borrowed at first is much: 45 bits per dimension. Each $u$ takes the 28 bits of its grid, and each $y$ another 16
+# or so; and Bit-Swap's order keeps two of them out at a time. Who sends one image by this code sends twenty times its
+# size. It is a code for many.
 #
 # ## How much noise?
 #
@@ -454,9 +473,7 @@ claim("18", "black box: digits, or stacks, that did not come back",
 # rate?
 
 # %%
-sigmas = 2.0 ** np.array(
-    pick(smoke=[-12, -6], laptop=[-18, -16, -14, -12, -10, -8, -7, -6, -5])
-)
+sigmas = 2.0 ** np.array(pick(smoke=[-12, -5], laptop=[-16, -12, -8, -6, -5, -4]))
 swept = [
     coded("flow_uniform", compositional_moves, some[: 2 * lanes], lanes=lanes, sigma=sigma)
     for sigma in sigmas
@@ -480,3 +497,31 @@ for sigma, run in zip(sigmas, swept, strict=True):
 claim("18", "σ too large: share of the bits that it costs, largest over least",
       (swept[-1].net / swept[-1].ideal - 1) - min(r.net / r.ideal - 1 for r in swept),
       at_least=0.01, trained=True)  # fmt: skip
+
+# %% [markdown]
+# TEXT
+#
+# ## Ask yourself
+#
+# 1. Why must a coupling's network not see the half that is bent?
+# 2. Someone trains a flow on images without any $u$, and reports $-3$ bits per dimension. What happened?
+# 3. Uniform dequantisation of a *known* density: can its bound be the exact sum? When?
+# 4. The inverse by bisection is wrong in its last digits. Is the code still lossless?
+#
+# <details><summary>Answers</summary>
+#
+# 1. The inverse has to read the same network before it knows that half. And the Jacobian would not be triangular
+#    anymore.
+# 2. The density has spikes on the integers. Without $u$ nothing bounds $-\log p$ from below, and it is no price of
+#    anything.
+# 3. Yes, if the density is flat within every cell: then the posterior of $u$ is uniform.
+# 4. Yes. Encoder and decoder compute the same wrong mean, and the noise hides an error that is much smaller than
+#    $\sigma$. A larger error costs bits.
+# </details>
+#
+# ## Take along
+#
+# > **A flow says its density exactly, and integers have none: u makes a bound of it, and the better its law, the nearer
+# > the bound. As a code, a flow is a chain of layers with a little noise on each; what the noise takes, it gives back.**
+#
+# In the package: `neighbours.flow`, `neighbours.local_bits_back`; `codec.GridGaussian`.

@@ -179,6 +179,20 @@ def test_each_element_may_have_its_own_width():
 
 
 @quick
+def test_a_narrow_element_beside_wide_ones_is_not_drawn_from_nowhere():
+    """With the cells of the wide one, a hundredth of the narrow one's draws were."""
+    n = 1000
+    std = np.tile([[1.0, 2.0**-17]], (1, n))
+    law = codec.GridGaussian(np.zeros((1, 2 * n)), std, 2.0**-18, tight=True)
+    pile = codec.Stack(1)
+    x = np.concatenate([pile.borrow("z", law, ALL) for _ in range(4)])
+    assert np.abs(x / std).max() < 6.6
+    assert np.std(x / std, axis=None) == pytest.approx(1, abs=0.05)
+    expected = np.mean(np.log2(std * math.sqrt(2 * math.pi * math.e) * 2**18))
+    assert -pile.heights[0] / x.size == pytest.approx(expected, abs=0.02)
+
+
+@quick
 @pytest.mark.parametrize("step", [2.0**-4, 2.0**-12])
 def test_what_lies_far_out_is_coded_too_but_never_borrowed(step):
     far = np.array([[0.0, 1e6, -1e4, 8.5, -9.0]])

@@ -65,11 +65,20 @@ def fit(
 
 
 def descend(
-    loss: Callable[..., Scalar], model: Any, examples: np.ndarray, *,
-    steps: int, batch_size: int, key: Key,
-) -> Any:  # fmt: skip
-    """Train any model by Adam on the mean of `loss(model, x, key=key)`; return it."""
-    rate = optax.warmup_cosine_decay_schedule(0.0, 2e-3, min(100, steps // 10), steps)
+    loss: Callable[..., Scalar],
+    model: Any,
+    examples: np.ndarray,
+    *,
+    steps: int,
+    batch_size: int,
+    peak: float = 2e-3,
+    key: Key,
+) -> Any:
+    """Train any model by Adam on the mean of `loss(model, x, key=key)`; return it.
+
+    The rate rises to its `peak` and falls as a cosine.
+    """
+    rate = optax.warmup_cosine_decay_schedule(0.0, peak, min(100, steps // 10), steps)
     optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
 
     @eqx.filter_jit
@@ -100,11 +109,11 @@ def measure(
         each = jax.vmap(lambda x, key: loss(model, x, key=key))
         return each(jnp.asarray(examples), jax.random.split(key, len(examples)))
 
-    draws = [once(model, one) for one in jax.random.split(key, passes)]
-    return bits_per_dim(np.array(draws), examples.shape[1:])
+    draws = np.array([once(model, one) for one in jax.random.split(key, passes)])
+    return bits_per_dim(draws, examples.shape[1:])
 
 
-def _vdm(recipe: Callable[..., VDM], images, steps: int, batch_size: int, **figures) -> Plan:
+def _vdm(recipe: Callable, images, steps: int, batch_size: int, **figures) -> Plan:
     def trained(model, images, *, key):
         return fit(model, images, steps=steps, batch_size=batch_size, key=key)[0]
 
@@ -117,7 +126,7 @@ def _vdm(recipe: Callable[..., VDM], images, steps: int, batch_size: int, **figu
 
 def _flow(bend: flow.AbstractBend, *, variational: bool, **figures) -> Plan:
     def loss(model, x, *, key):
-        return flow.dequantised_loss(*model, x, key=key)
+        return flow.dequantised_loss(model.flow, model.dequantiser, x, key=key)
 
     def trained(model, images, *, key):
         model = flow.with_images(model, images.train[:256], key=key)

@@ -312,22 +312,22 @@ def with_data(flow: Flow, batch: Float[Array, " n *shape"], contexts: Any = None
     From the first coupling to the last, each on what those before make of the batch
     (Salimans and Kingma 2016).
     """
-    where = None if contexts is None else 0
-
-    @eqx.filter_jit
-    def through(layer, x):
-        return jax.vmap(lambda x, c: layer.forward(x, c).y, (0, where))(x, contexts)
-
     found = []
     for layer in flow.before:
-        batch = through(layer, batch)
+        batch = _through(layer, batch, contexts)
     for coupling in map(flow.coupling, range(len(flow))):
         zeros = jnp.zeros_like(coupling.shift)
-        out = through(_moved(coupling, zeros, zeros), batch)
+        out = _through(_moved(coupling, zeros, zeros), batch, contexts)
         coupling = _moved(coupling, -out.mean(0), -jnp.log(out.std(0) + 1e-3))
         found.append(coupling)
-        batch = through(coupling, batch)
+        batch = _through(coupling, batch, contexts)
     return eqx.tree_at(lambda f: f.couplings, flow, stacked(found))
+
+
+@eqx.filter_jit
+def _through(layer, x, contexts):
+    where = None if contexts is None else 0
+    return jax.vmap(lambda x, c: layer.forward(x, c).y, (0, where))(x, contexts)
 
 
 def _moved(coupling: Coupling, shift: Array, log_scale: Array) -> Coupling:
@@ -591,4 +591,4 @@ def with_images(model: ImageFlow, x: Integer[AnyArray, " n *shape"], *, key: Key
         dequantiser = VariationalDequantiser(inner, dequantiser.context)
     draw = jax.vmap(lambda x, key: dequantiser.sample(x, key=key)[0])
     u = draw(jnp.asarray(x), jax.random.split(key, len(x)))
-    return ImageFlow(with_data(flow, x + u), dequantiser)
+    return ImageFlow(with_data(flow, jnp.asarray(x) + u), dequantiser)
