@@ -27,6 +27,7 @@ def sigmoid(u):
 import jax
 import jax.numpy as jnp
 
+from vdmlite.codec import double_precision
 from vdmlite.course import exercise
 from vdmlite.neighbours import hierarchy, logistic
 
@@ -47,7 +48,7 @@ def some_intervals(key):
 
 def shipped_mass(low, high, mean, scale):
     """The package's, in double precision."""
-    with jax.enable_x64(True):
+    with double_precision():
         like = jnp.ones(low.shape)
         law = logistic.Logistic(mean * like, scale * like)
         return np.asarray(logistic.log_mass(law, jnp.asarray(low), jnp.asarray(high)))
