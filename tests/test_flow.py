@@ -32,23 +32,17 @@ def shaken(module, key, size=0.2):
 
 
 def of_points(bend, number=4, key=0):
-    keys = jax.random.split(jax.random.key(key), number)
     make = partial(flows.PointConditioner, width=8)
-    couplings = [
-        flows.coupling(m, make, bend, key=k)
-        for m, k in zip(flows.point_masks(2, number), keys, strict=True)
-    ]
-    return shaken(flows.Flow((), flows.stacked(couplings), ()), jax.random.key(key + 1))
+    masks = flows.point_masks(2, number)
+    couplings = flows.couplings(masks, make, bend, key=jax.random.key(key))
+    return shaken(flows.Flow((), couplings, ()), jax.random.key(key + 1))
 
 
 def of_images(number, key=0, context=0, before=(), after=(), bend=BENDS[1]):
-    keys = jax.random.split(jax.random.key(key), number)
     make = partial(flows.ConvConditioner, width=8, context=context)
     masks = flows.image_masks(SHAPE, number)
-    couplings = [flows.coupling(m, make, bend, key=k) for m, k in zip(masks, keys, strict=True)]
-    return shaken(
-        flows.Flow(before, flows.stacked(couplings), after), jax.random.key(key), 0.05
-    )
+    couplings = flows.couplings(masks, make, bend, key=jax.random.key(key))
+    return shaken(flows.Flow(before, couplings, after), jax.random.key(key), 0.05)
 
 
 class Context(eqx.Module):
