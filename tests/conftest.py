@@ -40,6 +40,14 @@ def pytest_configure(config):
     config.addinivalue_line("filterwarnings", half_written)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _compiled_for_one_file():
+    """Let go of what a file compiled: Linux allows a process 65,530 maps of memory, and XLA
+    spends several on every function; past them it aborts (`vm.max_map_count`)."""
+    yield
+    jax.clear_caches()
+
+
 @pytest.fixture
 def key():
     return jax.random.key(0)
