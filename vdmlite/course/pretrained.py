@@ -22,7 +22,7 @@ from tqdm import tqdm
 from .. import VDM, bits_per_dim, data, evaluate, init, recipes, storage, train
 from .._types import Key, Scalar
 from ..evaluation import Estimate
-from ..neighbours import flow
+from ..neighbours import flow, hierarchy
 from .checkout import ROOT, is_checkout
 from .notebook import progress
 
@@ -49,8 +49,7 @@ def fit(
     vdm: VDM, images: data.Images, *, steps: int, batch_size: int, key: Key
 ) -> tuple[VDM, list[float]]:
     """Train; return the averaged model and the bits per dimension of each step's batch."""
-    rate = optax.warmup_cosine_decay_schedule(0.0, 2e-3, min(100, steps // 10), steps)
-    optimiser = optax.adam(rate, b2=0.99)
+    optimiser = optax.adam(_rate(2e-3, steps), b2=0.99)
     state, curve = init(vdm, optimiser), []
     batch_key, train_key = jax.random.split(key)
     bar = tqdm(range(steps), desc="training", unit=" steps", ncols=80, disable=None)
@@ -78,17 +77,27 @@ def descend(
 
     The rate rises to its `peak` and falls as a cosine.
     """
-    rate = optax.warmup_cosine_decay_schedule(0.0, peak, min(100, steps // 10), steps)
-    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optax.adam(rate))
+
+    def mean(model, batch, *, key):
+        each = jax.vmap(lambda x, key: loss(model, x, key=key))
+        return each(batch, jax.random.split(key, len(batch))).mean()
+
+    optimiser = optax.adam(_rate(peak, steps))
+    return _descend(mean, model, examples, optimiser, steps, batch_size, key)
+
+
+def _rate(peak: float, steps: int) -> optax.Schedule:
+    return optax.warmup_cosine_decay_schedule(0.0, peak, min(100, steps // 10), steps)
+
+
+def _descend(loss, model, examples, optimiser, steps: int, batch_size: int, key: Key) -> Any:
+    """Train a model on `loss(model, batch, key=key)`."""
+    optimiser = optax.chain(optax.clip_by_global_norm(1.0), optimiser)
 
     @eqx.filter_jit
     def update(model, state, batch, key):
-        def mean(model):
-            each = jax.vmap(lambda x, key: loss(model, x, key=key))
-            return each(batch, jax.random.split(key, len(batch))).mean()
-
-        slopes = eqx.filter_grad(mean)(model)
-        changes, state = optimiser.update(slopes, state)
+        slopes = eqx.filter_grad(lambda model: loss(model, batch, key=key))(model)
+        changes, state = optimiser.update(slopes, state, eqx.filter(model, eqx.is_array))
         return eqx.apply_updates(model, changes), state
 
     batch_key, key = jax.random.split(key)
@@ -124,20 +133,36 @@ def _vdm(recipe: Callable, images, steps: int, batch_size: int, **figures) -> Pl
     return Plan(recipe, images, trained, bits, **figures)
 
 
-def _flow(bend: flow.AbstractBend, *, variational: bool, **figures) -> Plan:
-    def loss(model, x, *, key):
-        return flow.dequantised_loss(model.flow, model.dequantiser, x, key=key)
+def _chain(**figures) -> Plan:
+    def loss(model, batch, *, key):
+        return hierarchy.training_loss(model, batch, free_nats=1.0, key=key)[0]
 
     def trained(model, images, *, key):
+        optimiser = optax.adamw(_rate(2e-3, 6000), weight_decay=0.1)
+        return _descend(loss, model, images.train, optimiser, 6000, 128, key)
+
+    def nats(model, x, *, key):
+        return hierarchy.terms(model, x, key=key).total
+
+    size: dict[str, int] = {"latents": 4, "size": 32, "width": 160}
+    make = partial(hierarchy.hierarchy, (28, 28, 1), 256, **size)
+    return Plan(make, data.mnist, trained, partial(_mean_of, nats), **figures)
+
+
+def _flow(bend: flow.AbstractBend, *, variational: bool, **figures) -> Plan:
+    def trained(model, images, *, key):
         model = flow.with_images(model, images.train[:256], key=key)
+        loss = flow.dequantised_loss
         return descend(loss, model, images.train, steps=1500, batch_size=128, key=key)
 
-    def bits(model, images, *, key):
-        means = measure(loss, model, images.test, key=key).mean(1)
-        return Estimate(means.mean(), means.std(ddof=1) / len(means) ** 0.5)
-
     make = partial(flow.image_flow, (8, 8, 1), 17, bend=bend, variational=variational)
-    return Plan(make, data.digits, trained, bits, **figures)
+    return Plan(make, data.digits, trained, partial(_mean_of, flow.dequantised_loss), **figures)
+
+
+def _mean_of(loss: Callable[..., Scalar], model: Any, images: data.Images, *, key) -> Estimate:
+    """Return the mean of a loss over the test images in bits per dimension."""
+    means = measure(loss, model, images.test, key=key).mean(1)
+    return Estimate(means.mean(), means.std(ddof=1) / len(means) ** 0.5)
 
 
 MIXTURE = flow.MixtureOfLogistics(4)
@@ -146,6 +171,7 @@ MODELS = {
     "digits": _vdm(recipes.digits, data.digits, 1500, 128, bits=1.87, minutes=0.5),
     "patches": _vdm(recipes.patches, data.patches, 4000, 16, bits=3.16, minutes=14),
     "patches_without_fourier": _vdm(WITHOUT, data.patches, 4000, 16, bits=3.15, minutes=14),
+    "mnist_chain": _chain(bits=1.659, minutes=1.2),
     "flow_uniform": _flow(MIXTURE, variational=False, bits=1.944, minutes=11),
     "flow_variational": _flow(MIXTURE, variational=True, bits=1.878, minutes=17),
     "flow_affine": _flow(flow.Affine(), variational=True, bits=2.058, minutes=14),
@@ -154,7 +180,7 @@ MODELS = {
 
 
 def load(name: str) -> Any:
-    """Return a trained model, one of `MODELS`: a VDM, or a `flow.ImageFlow`.
+    """Return a trained model, one of `MODELS`: a VDM, a `Hierarchy` or an `ImageFlow`.
 
     Raises:
         ValueError: there is no model of that name.

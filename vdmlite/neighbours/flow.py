@@ -369,15 +369,20 @@ class VariationalDequantiser(eqx.Module):
 Dequantiser = UniformDequantiser | VariationalDequantiser
 
 
-def dequantised_loss(
-    flow: Flow, dequantiser: Dequantiser, x: Integer[AnyArray, "*shape"], *, key: Key
-) -> Scalar:
+class ImageFlow(NamedTuple):
+    """A model of images of levels: a flow of real numbers, and what makes levels real."""
+
+    flow: Flow
+    dequantiser: Dequantiser
+
+
+def dequantised_loss(model: ImageFlow, x: Integer[AnyArray, "*shape"], *, key: Key) -> Scalar:
     """Return log q(u | x) − log p(x + u) for one draw of u, in nats.
 
     Its mean is at least −log P(x), with P(x) the mass of the cell from x to x + 1.
     """
-    u, log_q = dequantiser.sample(x, key=key)
-    return log_q - flow.log_prob(jnp.asarray(x) + u)
+    u, log_q = model.dequantiser.sample(x, key=key)
+    return log_q - model.flow.log_prob(jnp.asarray(x) + u)
 
 
 class PatchConv(eqx.Module):
@@ -548,13 +553,6 @@ class ImageContext(eqx.Module):
         """Return the channels."""
         first, second = self.convs
         return second(jax.nn.silu(first(LevelDecoder(self.levels).embed(x))))
-
-
-class ImageFlow(NamedTuple):
-    """A model of images of levels: a flow of real numbers, and what makes levels real."""
-
-    flow: Flow
-    dequantiser: Dequantiser
 
 
 def image_flow(

@@ -24,7 +24,7 @@ from jaxtyping import Bool, Float
 from ..codec.laws import AbstractLaw, Active, GridGaussian, Lanes, One, pop_raw, push_raw
 from ..codec.moves import Move, Values, bit_swap
 from ..codec.vdm import double_precision, in_double
-from .flow import AbstractLayer, Dequantiser, Flow, UniformDequantiser
+from .flow import AbstractLayer, Dequantiser, ImageFlow, UniformDequantiser
 
 BITS = 28
 """Numbers are multiples of 2^−28: finer than any noise that a steep layer leaves."""
@@ -169,14 +169,14 @@ def _gaussian(mean: Lanes, std: Any, *, tight: bool = False) -> GridGaussian:
 
 
 def compositional_moves(
-    flow: Flow, dequantiser: Dequantiser, shape: tuple[int, ...], *, lanes: int, sigma: float
+    model: ImageFlow, shape: tuple[int, ...], *, lanes: int, sigma: float
 ) -> list[Move]:
     """Return the moves that code images of levels "x" through every layer of a flow.
 
     `sigma` is the noise's standard deviation, much above 2^−28 and much below the lengths over
     which the flow's slopes change.
     """
-    flow, dequantiser = in_double(flow), in_double(dequantiser)
+    flow, dequantiser = in_double(model)
     borrows, pushes = _chain(list(flow.layers()), "y", shape, sigma)
     last = f"y{len(borrows)}"
     rest = [*bit_swap(borrows, pushes), Move(last, _prior(shape, lanes), borrows=False)]
@@ -184,13 +184,13 @@ def compositional_moves(
 
 
 def black_box_moves(
-    flow: Flow, dequantiser: Dequantiser, shape: tuple[int, ...], *, lanes: int, sigma: float
+    model: ImageFlow, shape: tuple[int, ...], *, lanes: int, sigma: float
 ) -> list[Move]:
     """Return the moves that code "x" by a flow of which only f, f⁻¹ and the Jacobian are known.
 
     The Jacobian has D² numbers for each image, and its factor takes D³ operations.
     """
-    flow, dequantiser = in_double(flow), in_double(dequantiser)
+    flow, dequantiser = in_double(model)
 
     def q(values: Values) -> AbstractLaw:
         with double_precision():
