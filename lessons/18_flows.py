@@ -58,10 +58,11 @@ init_key, fit_key, data_key, test_key, price_key = jax.random.split(jax.random.k
 # | affine coupling (RealNVP) | $x\, e^a + b$ | a formula |
 # | Flow++ | $\mathrm{logit}\, F(x) \cdot e^a + b$, $F$ the CDF of a mixture of logistics | by bisection |
 #
-# The logit of the CDF of *one* logistic is a straight line. That of a mixture has flat places between the components. So
+# Here $\mathrm{logit}\, p = \log p - \log(1 - p)$ is the inverse of the sigmoid, and the sigmoid is the CDF of the standard
+# logistic distribution. The logit of the CDF of *one* logistic is a straight line. That of a mixture has flat places between the components. So
 # it can close the gap between two modes of the data; an affine map can't.
 #
-# We begin with the two moons of lesson 02, whose entropy is known. No model can have a mean of $-\log p$ below it.
+# We begin with the two moons of lesson 02, whose entropy is known. No model can have an expected $-\log p$ below it.
 
 # %%
 moons = data.moons()
@@ -141,7 +142,7 @@ show(
 # ## An integer has no density
 #
 # Images are integers. A density fitted to integers has a sure way to cheat: a spike on each of them, as high as you
-# like, and $-\log p$ falls without end. So we ask for the *mass* of the cell of $x$, and every draw $u$ from a law on
+# like, and $-\log p$ falls without end. So we ask for the *mass* of the cell of $x$, and every law $q(u \mid x)$ on
 # $(0, 1)^D$ gives a bound of it (Ho et al. 2019):
 #
 # $$ -\log P(x) = -\log \int_{(0,1)^D} p(x + u)\, du \;\le\; \mathbb E_{q(u \mid x)} \bigl[ \log q(u \mid x) - \log
@@ -152,9 +153,9 @@ show(
 # *variational* dequantisation $q$ is a small conditional flow that ends in a sigmoid. It puts $u$ where $p$ has its mass
 # already. The gap is $\mathrm{KL}(q(u \mid x) \,\|\, p(u \mid x))$, as ever.
 #
-# Let us see all prices on one page. We round the moons to 16 × 16 cells, so that everything can be summed: the true mass
-# of each cell, and the mass of a flow in it, by quadrature. As fourth we take what a VDM asks for: its decoder prices
-# integers by level (lesson 11) and needs no $u$.
+# Let us see all prices on one page. We round the moons to 16 × 16 cells, so that everything can be summed: the mass of a
+# flow in each cell, by quadrature; its bound with a uniform and with a variational $u$; and what a VDM asks for, whose
+# decoder prices integers by level (lesson 11) and needs no $u$. The entropy is that of the true masses.
 
 # %%
 LEVELS = 16
@@ -319,8 +320,9 @@ show(
 #
 # On images the sums are out of reach, and the bounds remain. Three flows of the digits ship with the course: four
 # couplings each, whose networks are gated convolutions and attention over the pixels, as Flow++ has them, with 16
-# channels. (Its authors' program splits the image by columns and, after a squeeze, by channels; ours by a chessboard
-# and by rows.) All three were trained alike, for 1500 batches of 128.
+# channels. They split the image by a chessboard and by rows. `flow_uniform` and `flow_variational` have mixtures and
+# differ in $u$; `flow_affine` has the variational $u$, and straight lines in all its couplings. All three were trained
+# alike, for 1500 batches of 128.
 
 # %%
 digits = data.digits()
@@ -351,15 +353,16 @@ for text, one in (("uniform above variational", "flow_uniform"), ("affine above 
           at_least=3, trained=True)  # fmt: skip
 
 # %% [markdown]
-# The same order as in the plane, at the same cost in training. A better $u$ saves 0.07 bits per dimension, mixtures in
+# The same order as in the plane, with as many updates. A better $u$ saves 0.07 bits per dimension, mixtures in
 # place of straight lines 0.18. On these digits the best of the three flows is as good as the diffusion model of lesson
-# 11 (1.87).
+# 11 (1.88).
 #
 # ## A code for real numbers
 #
 # A stack of bits holds integers. Lesson 14 put a real latent on a grid: a point of the grid has the mass density times
-# spacing, and the spacing cancels, as it is borrowed once and pushed once. With a flow nothing is borrowed. The data
-# $x + u$ *is* the number $z = f(x + u)$, seen otherwise. On a grid for $x$ and a grid for $z$, $f$ takes points to
+# spacing, and the spacing cancels, as it is borrowed once and pushed once. A flow has no latent that could be borrowed.
+# The data $x + u$ *is* the number $z = f(x + u)$, seen otherwise. (From here on $x$ is this real number; the program calls
+# it `y0`.) On a grid for $x$ and a grid for $z$, $f$ takes points to
 # places between the points; and rounded, two points of the one may fall on one point of the other.
 #
 # *Local bits-back* makes a latent out of $z$ (Ho, Lohn and Abbeel 2019): it adds noise, so little that $f$ is a straight
@@ -386,8 +389,9 @@ for name, make in moves_of.items():
     print(f"{name:14s}", " · ".join(words))
 
 # %% [markdown]
-# For the compositional code `y1` is what `FromCells` makes of `y0`, the levels and their $u$; the others are what the
-# four couplings make of it. The data $x$ themselves are *certain*, once `y0` is known: round it down. It is lesson 14's
+# In the compositional code `y0` is the levels and their $u$; `y1` is its logit, $\mathrm{logit}(0.05 + 0.9\, y_0/V)$, the
+# flow's first layer (`FromCells`); and each of the four couplings makes the next from it. The levels `x` are *certain*,
+# once `y0` is known: round it down. It is lesson 14's
 # list with layers for noise levels, and what a decoder does need not be written.
 #
 # How does one judge such a code? Not by the mean bound: the bits on the stack decide which $u$ are borrowed, and these
@@ -460,16 +464,16 @@ claim("18", "black box: digits, or stacks, that did not come back",
 
 # %% [markdown]
 # The codes come to the flows' own bits, within half a percent, and all is repaid. What remains has two causes. A few
-# hundredths of a bit for each move come from the integer masses. And where a $z$ lies beyond 7 standard deviations, the
+# hundredths of a bit for each move come from the integer masses. And where a $z$ lies beyond 5 standard deviations, the
 # coder's least mass, $2^{-24}$, is more than the normal's: there the code is *shorter* than the flow says.
 #
-# Black box and compositional code cost the same. The black box asks for nothing but $f$, $f^{-1}$ and $J$, and pays with a
+# Black box and compositional code cost the same within a third of a percent. The black box asks for nothing but $f$, $f^{-1}$ and $J$, and pays with a
 # matrix of $64 \times 64$ numbers for each digit, and a triangular factor of it; for CIFAR-10 it would be $3072 \times
 # 3072$.
 #
-# What is borrowed at first is much: 45 bits per dimension. Each $u$ takes the 28 bits of its grid, and each $y$ another 17
-# or so; and Bit-Swap's order keeps two of them out at a time. Who sends one image by this code sends twenty times its
-# size. It is a code for many.
+# What is borrowed at first is much: 45 bits per dimension. A uniform $u$ takes the 28 bits of its grid, and each $y$ another
+# 17 or so; and Bit-Swap's order keeps two of them out at a time. Who sends one image by this code sends more than twenty
+# times its net bits. It is a code for many.
 #
 # ## How much noise?
 #
@@ -508,15 +512,15 @@ claim("18", "σ too large: share of the bits that it costs, largest over least",
 # The bits that are borrowed grow with $\sigma$, one for each doubling and each number: on a fixed grid a wider law has more
 # points. The net rate does not feel $\sigma$ while $f$ is straight as far as the noise reaches, and that is up to about
 # $2^{-8}$ here. (What is left below, a fifth of a percent, is the integer masses again.) Beyond, the slope at the one
-# end of the noise is not that at the other, $q$ and $p$ are not the same noise anymore, and the code pays their
-# divergence. From below $\sigma$ is bounded by the grid: noise has to be wider than the spacing, $2^{-28}$, also where a
+# end of the noise is not that at the other, $q$ and $p$ are not the same noise anymore, and the code moves away from
+# the flow's own bits: upwards. From below $\sigma$ is bounded by the grid: noise has to be wider than the spacing, $2^{-28}$, also where a
 # layer is flat.
 #
 # ## Three kinds of models
 #
 # | test digits | says | bits/dim | as a code | needs |
 # |---|---|---|---|---|
-# | diffusion model (lessons 11, 14) | a bound, for any number of steps | 1.87 | 2.15 with fifty steps | one network, trained on one step at a time |
+# | diffusion model (lessons 11, 14) | a bound, for any number of steps | 1.87 | 2.05 with fifty steps, best chosen | one network, trained on one step at a time |
 # | chain of 4 learned latents (17) | a bound | 1.91 | 1.91 | all latents in every update |
 # | flow, variational $u$ | the exact density of $x + u$; a bound of $x$ | 1.88 | 1.88 | invertible layers that keep all numbers |
 #
@@ -545,4 +549,4 @@ claim("18", "σ too large: share of the bits that it costs, largest over least",
 # > **A flow says its density exactly, and integers have none: u makes a bound of it, and the better its law, the nearer
 # > the bound. As a code, a flow is a chain of layers with a little noise on each; what the noise takes, it gives back.**
 #
-# In the package: `neighbours.flow`, `neighbours.local_bits_back`; `codec.GridGaussian`.
+# Exercises: `exercises/18_flows.ipynb`. In the package: `neighbours.flow`, `neighbours.local_bits_back`; `codec.GridGaussian`.

@@ -411,7 +411,7 @@ def on_package_grid(z, cells, mean, scale):
 # *difficulty ●●○ · 15 minutes*
 #
 # The last latent has a standard logistic prior and is cut into `cells` cells of equal mass under it, numbered from 0.
-# The two outermost reach to infinity. Return for each number `z`
+# The two outermost reach to infinity, and a cell's lower end belongs to it. Return for each number `z`
 #
 # - `index`, the cell that it lies in, a whole number;
 # - `centre`, the point of this cell that has half of its mass on either side;
@@ -540,10 +540,10 @@ def some_totals(key):
 
 
 # %% [markdown]
-# ## 17.5 · Several chains, and how many are enough
+# ## 17.5 · Several chains
 # *difficulty ●●○ · 12 minutes*
 #
-# `totals[i, j]` is $-\log p(x_i, z) / q(z \mid x_i)$ in nats for the image $i$ and the $j$-th chain drawn for it. From
+# `totals[i, j]` is $-\log [\,p(x_i, z) / q(z \mid x_i)\,]$ in nats for the image $i$ and the $j$-th chain drawn for it. From
 # $K$ chains a bound with $k$ of them can be had $K/k$ times: cut the $K$ into groups of $k$, in their order. Return
 #
 # - `bound`: for each image the bound with $k$ chains, as the mean over its groups, in nats;
@@ -562,8 +562,10 @@ def with_chains(totals, k):
     least = np.min(groups, axis=2)
     each = least - np.log(np.mean(np.exp(least[..., None] - groups), axis=2))
     ### END SOLUTION
-    ### BEGIN SOLUTION the bound of each image, and the gain
+    ### BEGIN SOLUTION the bound of each image
     bound = np.mean(each, axis=1)
+    ### END SOLUTION
+    ### BEGIN SOLUTION the gain, one number
     gain = np.mean(totals) - np.mean(bound)
     ### END SOLUTION
     return bound, gain
@@ -685,7 +687,8 @@ def chain_of(borrowed, pushed, reads=()):
 # dry. Up to seven moves will come. That is few enough to try all orders (`itertools.permutations`) if you leave early
 # what cannot be done; there are quicker ways too. There is always an order that can be done.
 #
-# When it works, try what the laws below try: what does Bit-Swap lose if $q(z_2 \mid z_1, x)$ may read $x$ as well?
+# When it works, try it on a chain of three latents that borrow 50, 40 and 40 bits, while the pushes of $x$, $z_1$, $z_2$
+# and $z_3$ bring 30, 45, 45 and 45. Then let $q(z_2 \mid z_1, x)$ read $x$ as well. How many bits more?
 
 
 # %% tags=["17.6"]

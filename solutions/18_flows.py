@@ -385,14 +385,16 @@ def some_bent_line(key):
 #
 # One number $x$ is coded by local bits-back with the map $f(x) = \sinh(k x)/k$, whose slope is $\cosh(k x)$ and whose
 # inverse is $\mathrm{arsinh}(k y)/k$. The noise is $y = f(x) + \sigma f'(x)\, \epsilon$, with $\epsilon \sim \mathcal N(0,
-# 1)$. The first two moves should bring $\log f'(x)$ nats to the price, no more. Return
+# 1)$. If $f$ were a straight line, the first two moves would add $-\log f'(x)$
+# nats. Return
 #
 # - `moves`: the nats that the two moves add on average, $\mathbb E_y\bigl[\log q(y \mid x) - \log p(x \mid y)\bigr]$;
-# - `excess`: how many of these are paid for the noise: what is above the right $-\log f'(x)$.
+# - `excess`: how far these are above $-\log f'(x)$.
 #
 # Averages over $\epsilon$ are sums: `np.sum(weights * g(nodes))` is $\mathbb E\, g(\epsilon)$, to many digits.
 #
-# *Predict first*: when $\sigma$ is halved, what becomes of the excess?
+# *Predict first*: when $\sigma$ is halved, what becomes of the excess? (It can be below 0 at one $x$. The third move, which
+# pushes $y$, changes with $\sigma$ as well; only all three together cost more than $-\log p$, on average over $x$.)
 
 
 # %% tags=["18.4"]
@@ -469,7 +471,7 @@ exercise(
     ],
     laws=[
         (
-            "half the noise costs a quarter",
+            "where the line is bent much, half the noise has a quarter of the excess",
             lambda f: (abs(f(0.7, 1.5, 0.02)[1] / f(0.7, 1.5, 0.01)[1] - 4) < 0.05, True),
         ),
         (

@@ -365,7 +365,7 @@ exercise(
     ],
     laws=[
         (
-            "half the noise costs a quarter",
+            "where the line is bent much, half the noise has a quarter of the excess",
             lambda f: (abs(f(0.7, 1.5, 0.02)[1] / f(0.7, 1.5, 0.01)[1] - 4) < 0.05, True),
         ),
         (
