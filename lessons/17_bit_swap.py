@@ -2,7 +2,7 @@
 # # 17 · Bit-Swap: a chain of latents that is learned
 #
 # *Two and a half minutes on 2 CPU cores · 50 minutes to study · after lesson 14 · F. Kingma, Abbeel and Ho 2019; Townsend, Bird
-# and Barber 2019 · files `neighbours/hierarchy.py`, `neighbours/logistic.py`*
+# and Barber 2019 · files `neighbours/hierarchy.py`, `neighbours/bit_swap.py`, `neighbours/logistic.py`*
 #
 # **The idea.** In a diffusion model nobody learns $q$: it adds noise. Here $q$ is learned as well. A few latents, of
 # a few numbers each, then do what a diffusion model does in many steps. Its code is that of lesson 14, move for move:
@@ -27,7 +27,7 @@ import optax
 
 from vdmlite import codec, data
 from vdmlite.course import baselines, claim, pick, pretrained, progress, show
-from vdmlite.neighbours import hierarchy
+from vdmlite.neighbours import bit_swap, hierarchy
 from vdmlite.neighbours.logistic import Logistic, log_mass
 from vdmlite.viz import COLORS, LINES, MARKERS
 
@@ -204,8 +204,8 @@ print(f"L = {numbers[-1]}: one chain {bounds[numbers[-1]].mean():.3f}, "
 # %%
 largest = models[numbers[-1]]
 for order in (codec.bb_ans, codec.bit_swap):
-    grids = hierarchy.latent_grids(largest, digits.train, key=grid_key)
-    moves = hierarchy.hierarchy_moves(largest, grids, lanes=1, order=order)
+    grids = bit_swap.latent_grids(largest, digits.train, key=grid_key)
+    moves = bit_swap.hierarchy_moves(largest, grids, lanes=1, order=order)
     words = [f"{'borrow' if move.borrows else 'push'} {move.name}" for move in moves]
     print(f"{order.__name__:9s}", " · ".join(words))
 
@@ -228,8 +228,8 @@ lanes = pick(smoke=2, laptop=4)
 
 def coded(model, order, images, seen):
     """Code images, decode them, and return what it took; the grids are those of `seen`."""
-    grids = hierarchy.latent_grids(model, seen, key=grid_key)
-    moves = hierarchy.hierarchy_moves(model, grids, lanes=lanes, order=order)
+    grids = bit_swap.latent_grids(model, seen, key=grid_key)
+    moves = bit_swap.hierarchy_moves(model, grids, lanes=lanes, order=order)
     stack, on, heights = codec.Stack(lanes), np.ones(lanes, bool), []
     rounds = images.reshape(-1, lanes, *images.shape[1:])
     for batch in rounds:
@@ -418,4 +418,4 @@ show(
 # > its moves; and in turn they borrow little more than one latent's bits, all at once those of all.**
 #
 # Exercises: `exercises/17_bit_swap.ipynb`. Next: lesson 18, flows. In the package: `neighbours.hierarchy`,
-# `neighbours.logistic`.
+# `neighbours.bit_swap`, `neighbours.logistic`.

@@ -29,7 +29,7 @@ import jax.numpy as jnp
 
 from vdmlite.codec import double_precision
 from vdmlite.course import exercise
-from vdmlite.neighbours import hierarchy, logistic
+from vdmlite.neighbours import bit_swap, hierarchy, logistic
 
 
 def numbers(key):
@@ -391,7 +391,7 @@ def some_points(key):
 def package_grid(cells):
     """The package's grid of a latent at the top, and the grids' edges."""
     like = hierarchy.hierarchy((1,), 2, latents=1, size=1, width=1, key=jax.random.key(0))
-    (top,) = hierarchy.latent_grids(
+    (top,) = bit_swap.latent_grids(
         like, np.zeros((1, 1), int), cells=cells, key=jax.random.key(0)
     )
     return top.edges[0], top.centres[0]
@@ -787,5 +787,5 @@ exercise(
 # ## Now import it
 #
 # 17.1 is `neighbours.logistic.log_mass`. The loss of 17.3 is `neighbours.hierarchy.training_loss`, the cells of 17.4
-# are those of `latent_grids`, and the bound of 17.5 is `importance_bound`. Whether a list of moves can be decoded
+# are those of `bit_swap.latent_grids`, and the bound of 17.5 is `importance_bound`. Whether a list of moves can be decoded
 # (17.2) the package does not ask: for a chain, `codec.bit_swap` and `codec.bb_ans` make lists that can.

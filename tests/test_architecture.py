@@ -37,18 +37,28 @@ FLOORS = {
     **dict.fromkeys(
         [
             f"neighbours.{n}"
-            for n in ("few_steps", "flow", "guidance", "langevin", "logistic", "ode")
+            for n in (
+                "few_steps",
+                "flow",
+                "guidance",
+                "langevin",
+                "logistic",
+                "ode",
+                "progressive",
+                "weighting",
+            )
         ],
         10,
     ),
     "neighbours": 10,
+    "neighbours.hierarchy": 11,
     "codec.laws": 10,
     "codec.stack": 11,
     "codec.moves": 12,
     "codec.vdm": 13,
     "codec.archive": 14,
     "codec": 15,
-    **dict.fromkeys([f"neighbours.{n}" for n in ("hierarchy", "local_bits_back")], 16),
+    **dict.fromkeys([f"neighbours.{n}" for n in ("bit_swap", "local_bits_back")], 16),
     **dict.fromkeys(["engine.published", "engine.checkpoint", "engine.devices"], 10),
     **dict.fromkeys(["engine.download", "engine.datasets", "engine.datasets.reading"], 10),
     **dict.fromkeys([f"engine.datasets.{n}" for n in ("cifar10", "imagenet")], 11),
@@ -126,11 +136,11 @@ def test_no_floor_is_vacant():
 @pytest.mark.parametrize(
     ("name", "files", "most"),
     [
-        ("core", CORE, 2800),
+        ("core", CORE, 2850),
         ("networks", NETWORKS, 550),
         ("engine", ENGINE, 2760),
         ("codec", CODEC, 1200),
-        ("systems around it", NEIGHBOURS, 1770),
+        ("systems around it", NEIGHBOURS, 2080),
     ],
 )
 def test_the_package_is_small(name, files, most):

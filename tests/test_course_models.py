@@ -16,7 +16,7 @@ from parity.trim import KEPT
 from PIL import Image
 
 from vdmlite import data, recipes
-from vdmlite.course import baselines, build, chains, checkout, pretrained
+from vdmlite.course import baselines, build, chains, checkout, judge, pretrained
 from vdmlite.data import Images
 from vdmlite.engine.datasets import reading
 from vdmlite.engine.download import matches
@@ -245,3 +245,29 @@ def test_a_chain_loses_its_divergence_and_with_the_exact_encoder_nothing(seed):
     np.testing.assert_allclose(
         chains.elbo(-0.4, exact, down), chains.evidence(-0.4, down), rtol=1e-10
     )
+
+
+# The judge
+
+
+def test_the_frechet_distance_of_gaussians_is_known():
+    """Diagonal covariances: Σ (μ − ν)² + (a − b)², with a and b the standard deviations."""
+    rng = np.random.default_rng(0)
+    one = rng.normal([0.0, 1.0, 2.0], [1.0, 2.0, 0.5], (200_000, 3))
+    other = rng.normal([0.5, 1.0, 0.0], [1.5, 1.0, 0.5], (200_000, 3))
+    expected = 0.5**2 + 2.0**2 + 0.5**2 + 1.0**2
+    assert judge.frechet(one, other) == pytest.approx(expected, rel=0.02)
+    assert judge.frechet(one, one) == pytest.approx(0.0, abs=1e-6)
+    turn = np.linalg.qr(rng.normal(size=(3, 3)))[0]  # no basis is better than another
+    turned = judge.frechet(one @ turn, other @ turn)
+    assert turned == pytest.approx(judge.frechet(one, other), rel=1e-6)
+
+
+def test_the_judge_knows_digits_it_never_saw():
+    digits, (labels, test_labels) = data.digits(), data.digit_labels()
+    found = judge.train_judge(digits.train, labels, 17, key=jax.random.key(0))
+    assert (found.labels(digits.test) == test_labels).mean() > 0.95
+    seen, unseen = found.features(digits.train[:360]), found.features(digits.test)
+    noise = np.random.default_rng(0).integers(0, 17, digits.test.shape)
+    far = judge.frechet(found.features(noise), seen)
+    assert judge.frechet(unseen, seen) < 0.05 * far

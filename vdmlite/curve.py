@@ -1,7 +1,5 @@
 """The error along γ: where the bound is spent, and what any schedule would make of it."""
 
-from typing import Any
-
 import equinox as eqx
 import jax
 import jax.numpy as jnp
@@ -85,6 +83,28 @@ def error_curve(
         TypeError: as `vlb` does.
         ValueError: as `vlb` does; fewer than 2 draws; nothing to measure; γ does not rise.
     """
+    m, rows = error_draws(
+        vdm, data, gammas, conditions, draws=draws, batch_size=batch_size, key=key
+    )
+    levels = np.asarray(gammas, np.float64)
+    return ErrorCurve(levels, m.mean(1), standard_error(m, rows), (m**2).mean(1))
+
+
+def error_draws(
+    vdm: VDM,
+    data: Num[AnyArray, " n *shape"],
+    gammas: Float[AnyArray, " m"],
+    conditions: Num[AnyArray, " n *c"] | None = None,
+    *,
+    draws: Count = 256,
+    batch_size: Count = 512,
+    key: Key,
+) -> tuple[Float[np.ndarray, "m draws"], Int[np.ndarray, " draws"]]:
+    """Return each draw of ‖ε − ε̂‖² behind an `error_curve`, and the example it is of.
+
+    Raises:
+        TypeError, ValueError: as `error_curve` does.
+    """
     check_model(vdm)
     check_key(key)
     vdm.check(data, conditions, batch=True)
@@ -101,11 +121,12 @@ def error_curve(
         return _errors(vdm, data[rows[which]], given, level, which, key)
 
     batches = in_batches(draw, 0, draws * len(gammas), count(batch_size, "batch_size"))
-    m = np.concatenate(list(batches)).astype(np.float64).reshape(-1, draws)
-    return ErrorCurve(gammas.astype(np.float64), m.mean(1), _error(m, rows), (m**2).mean(1))
+    return np.concatenate(list(batches)).astype(np.float64).reshape(-1, draws), rows
 
 
-def _error(m: Float[np.ndarray, "gammas draws"], rows: Int[np.ndarray, " draws"]) -> Any:
+def standard_error(
+    m: Float[np.ndarray, "gammas draws"], rows: Int[np.ndarray, " draws"]
+) -> Float[np.ndarray, " gammas"]:
     """Return the standard error of each row's mean; draws of one example are one cluster."""
     clusters = rows if np.ptp(rows) else np.arange(len(rows))
     away, groups = m - m.mean(1, keepdims=True), int(clusters.max()) + 1

@@ -4,7 +4,7 @@
 leaves it to the caller what to log, when to plot and when to stop.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import equinox as eqx
@@ -18,6 +18,8 @@ from .bound import VLB
 from .gradient import training_gradient
 from .model import VDM, check_model
 from .schedule import gamma_grid
+
+Gradient = Callable[..., tuple[VLB, VDM]]
 
 
 class TrainState(eqx.Module):
@@ -53,13 +55,15 @@ def train_step(
     *,
     timesteps: Count | None = None,
     decay: float = 0.999,
+    gradient: Gradient = training_gradient,
     key: Key,
 ) -> tuple[TrainState, VLB]:
     """Descend the mean bound of a batch in bits per dimension; return the terms in nats.
 
     `timesteps` is T as in `vlb`, `conditions` are those of `VDM.given`. The noise is drawn
     from `fold_in(key, state.step)`, so that a step can be repeated exactly. The gradient is
-    compiled once for all optimisers.
+    compiled once for all optimisers. Another loss than the bound is another `gradient`, called
+    as `training_gradient` is.
 
     Raises:
         TypeError, ValueError: as `batch_vlb` does.
@@ -68,14 +72,14 @@ def train_step(
     check_key(key)
     state.vdm.check(data, conditions, batch=True)
     timesteps = count_or_none(timesteps, "timesteps")
-    terms, grads = _gradient(state.vdm, data, conditions, timesteps, state.step, key)
+    terms, grads = _gradient(gradient, state.vdm, data, conditions, timesteps, state.step, key)
     return _apply(state, optimiser, grads, jnp.asarray(decay, float)), terms
 
 
 @eqx.filter_jit
-def _gradient(vdm, data, conditions, timesteps, step, key) -> tuple[VLB, VDM]:
+def _gradient(gradient, vdm, data, conditions, timesteps, step, key) -> tuple[VLB, VDM]:
     step_key = jax.random.fold_in(key, step)
-    terms, grads = training_gradient(vdm, data, conditions, timesteps=timesteps, key=step_key)
+    terms, grads = gradient(vdm, data, conditions, timesteps=timesteps, key=step_key)
     return terms.mean(), grads
 
 
@@ -116,12 +120,14 @@ def train(
     *,
     timesteps: Count | None = None,
     decay: float = 0.999,
+    gradient: Gradient = training_gradient,
     key: Key,
 ) -> Iterator[tuple[TrainState, VLB]]:
     """Yield the state and the batch's mean terms, in nats, after every step.
 
     A batch is an array of examples, or a pair of such an array and their conditions; see
-    `data.batches`. As many steps are made as there are batches. `timesteps` is T as in `vlb`.
+    `data.batches`. As many steps are made as there are batches. `timesteps` is T as in `vlb`,
+    `gradient` as in `train_step`.
 
     Raises:
         TypeError, ValueError: a batch that is none for this model; the message has the values.
@@ -130,6 +136,13 @@ def train(
     for batch in batches:
         data, conditions = batch if isinstance(batch, tuple | list) else (batch, None)
         state, terms = train_step(
-            state, optimiser, data, conditions, timesteps=timesteps, decay=decay, key=key
+            state,
+            optimiser,
+            data,
+            conditions,
+            timesteps=timesteps,
+            decay=decay,
+            gradient=gradient,
+            key=key,
         )
         yield state, terms

@@ -18,7 +18,7 @@ import jax.numpy as jnp
 
 from vdmlite.codec import double_precision
 from vdmlite.course import exercise
-from vdmlite.neighbours import hierarchy, logistic
+from vdmlite.neighbours import bit_swap, hierarchy, logistic
 
 
 def numbers(key):
@@ -304,7 +304,7 @@ def some_points(key):
 def package_grid(cells):
     """The package's grid of a latent at the top, and the grids' edges."""
     like = hierarchy.hierarchy((1,), 2, latents=1, size=1, width=1, key=jax.random.key(0))
-    (top,) = hierarchy.latent_grids(
+    (top,) = bit_swap.latent_grids(
         like, np.zeros((1, 1), int), cells=cells, key=jax.random.key(0)
     )
     return top.edges[0], top.centres[0]
