@@ -133,16 +133,8 @@ def train(
         TypeError, ValueError: a batch that is none for this model; the message has the values.
     """
     check_kind(state, TrainState, "init(vdm, optimiser)")
+    knobs: dict[str, Any] = {"timesteps": timesteps, "decay": decay, "gradient": gradient}
     for batch in batches:
         data, conditions = batch if isinstance(batch, tuple | list) else (batch, None)
-        state, terms = train_step(
-            state,
-            optimiser,
-            data,
-            conditions,
-            timesteps=timesteps,
-            decay=decay,
-            gradient=gradient,
-            key=key,
-        )
+        state, terms = train_step(state, optimiser, data, conditions, **knobs, key=key)
         yield state, terms
