@@ -263,7 +263,7 @@ def some_levels(key):
 #
 # $\tfrac12 \int w\, m\, d\gamma$ is estimated by single draws: $\gamma$ from a density $p$, and then $\tfrac12\, w\, m /
 # p$, with the error `m` of one example and one noise. `m[i, j]` are 40 such errors at the rising level `gammas[j]`, whose
-# weight is `w[j]`. Integrals over $\gamma$ are sums by the trapezoid rule: `np.trapezoid(heights, gammas)`.
+# weight is `w[j]`. Expectations are plain means over the 40. Integrals over $\gamma$ are sums by the trapezoid rule: `np.trapezoid(heights, gammas)`.
 #
 # Return
 #
@@ -530,7 +530,7 @@ def two_latents(key):
 #
 # Two images were noised to the same level $\gamma$ *independently*: $z_a = \alpha x_a + \sigma \varepsilon_a$ and $z_b =
 # \alpha x_b + \sigma \varepsilon_b$. Their mixture $(1 - \lambda)\, z_a + \lambda z_b$ is no latent of the mixed image $x =
-# (1 - \lambda)\, x_a + \lambda x_b$ at the level $\gamma$, for its noise is too small. But a multiple of it is a latent of
+# (1 - \lambda)\, x_a + \lambda x_b$ at the level $\gamma$. But a multiple of it is a latent of
 # $x$ at *another* level, where the signal and the noise fit together again. Return this latent and its level.
 #
 # *Predict first*: is the other level cleaner or noisier? What does it do to the mixture of two digits?
@@ -640,7 +640,8 @@ def some_source(key):
 # as a mean over the numbers. Return what it takes, in bits as a mean over the numbers,
 #
 # - by the diffusion model, all of whose numbers are at one level $\gamma$. Its rate and error for one number are in the
-#   lesson, or derive them: a number of variance $s^2$ has $m = \alpha^2 s^2 / (\alpha^2 s^2 + \sigma^2)$;
+#   lesson, or derive them: a number of variance $s^2$ has $m = \alpha^2 s^2 / (\alpha^2 s^2 + \sigma^2)$. Its noisy
+#   end lies at $\gamma_1 \to \infty$, and the integral has a closed form;
 # - by the best code. Each number may be left with an error $\Delta_i \le s_i^2$ of its own, and costs $\tfrac12 \log_2
 #   (s_i^2 / \Delta_i)$. Which $\Delta_i$ with the mean $\Delta$ cost least? (A Lagrange multiplier says what numbers have in
 #   common that cost something. What of those that don't?)
@@ -679,7 +680,7 @@ exercise(
     "15.6",
     two_rates,
     inputs=some_source,
-    tolerance=1e-6,
+    tolerance=1e-5,
     equivalent=[
         "gamma = root(lambda g: error(g) - distortion, -80.0, 81.0)",
         "gamma = root(lambda g: error(g) - distortion, -81.0, 80.0)",
@@ -749,3 +750,9 @@ exercise(
 # The factors of 15.1 are in `neighbours.weighting`, and 15.2 is what `WeightedGradient` does with any weight. 15.3 is
 # `importance_grid`, and 15.4 `neighbours.progressive.rate_distortion`. `interpolate` shares the noise, and so has no need
 # of 15.5. The best code of 15.6 is called *reverse water-filling* (Cover and Thomas, chapter 10).
+#
+# What was to be predicted: the factor of 15.1 is 0 for $a = \sigma$, $b = \alpha$, as the network need only repeat $z$, and
+# learns nothing. The number of 15.3 is the square of the loss. The mixture of 15.5 is cleaner: two digits, one shining
+# through the other, are less forgotten. And in 15.6 one number of variance 1 in ten, the others of 0.01, with $\Delta = 0.01$
+# take 0.43 bits in place of 0.33: all numbers have one level, so that bits are spent on the narrow ones, which the best
+# code would leave alone.

@@ -121,5 +121,19 @@ class LabelNet(eqx.Module):
             label = jnp.where(jax.random.bernoulli(drop_key, self.dropout), nothing, label)
         # Under jit a wrong label can't raise, but it must not pass for another one either.
         row = jnp.where((label >= 0) & (label <= nothing), self.table[label], jnp.nan)
-        beside = jnp.broadcast_to(row, (*z.shape[:-1], len(row)))
-        return self.net(jnp.concatenate([z, beside], axis=-1), gamma, key=key)
+        told = jnp.broadcast_to(row, (*z.shape[:-1], len(row)))
+        return self.net(beside(z, told), gamma, key=key)
+
+
+def beside(z: Float[Array, "*shape"], told: Float[Array, "*told"]) -> Float[Array, "*both"]:
+    """Return z with more channels, in which a network is told something at every place.
+
+    Raises:
+        ValueError: they have not the same places.
+    """
+    if z.shape[:-1] != told.shape[:-1]:
+        raise ValueError(
+            f"what is beside z has the shape of z but for channels, {z.shape[:-1]}, got "
+            f"{told.shape[:-1]}"
+        )
+    return jnp.concatenate([z, told], axis=-1)

@@ -521,7 +521,7 @@ exercise(
     "15.6",
     two_rates,
     inputs=some_source,
-    tolerance=1e-6,
+    tolerance=1e-5,
     equivalent=[
         "gamma = root(lambda g: error(g) - distortion, -80.0, 81.0)",
         "gamma = root(lambda g: error(g) - distortion, -81.0, 80.0)",
