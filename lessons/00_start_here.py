@@ -124,7 +124,8 @@ np.testing.assert_allclose(bell.log_prob(0.3), ours.log_prob(jnp.array(0.3)), rt
 #
 # Draw some data, and look for the bell under which it is most probable. The *loss* is what each example costs on average,
 # $-\log p(x)$. Its unit is the *nat*, since the logarithm is the natural one; in base 2 it would be the bit. Gradient
-# descent walks downhill.
+# descent walks downhill. `eqx.filter_value_and_grad(loss)` is `jax.value_and_grad` for modules: it returns the loss and its
+# slope for every array of the bell, as another bell.
 
 # %%
 data_key, _ = jax.random.split(jax.random.key(1))

@@ -310,7 +310,8 @@ show(
 # $\hat\varepsilon^* = \mathbb E[\varepsilon \mid z]$, the errors add up:
 # $\mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2 = \mathbb E\lVert \varepsilon - \hat\varepsilon^* \rVert^2 + \mathbb E\lVert \hat\varepsilon^* - \hat\varepsilon \rVert^2$.
 # The first part nobody can avoid; half the second, added up over γ, is what the network pays too much. We measure
-# that directly, on the same latents for all.
+# that directly, on the same latents for all. (`jax.lax.map` is a `vmap` that takes one element after the other, and so
+# needs less memory.)
 
 # %%
 points, fresh = np.split(drawn[n:], [20_000])
