@@ -348,7 +348,7 @@ def beyond(steps):
     dear, as_ever = [], codec.GridGaussian.push
 
     def watching(law, coder, lane, symbols):
-        cells = ((symbols >> law.raw) - law.centre[lane]).ravel()
+        cells = ((symbols >> law.raw[lane]) - law.centre[lane]).ravel()
         z = (cells - law.offset[lane]) / law.std[lane]
         gaussian = 0.5 * z**2 / np.log(2) + np.log2(law.std[lane] * np.sqrt(2 * np.pi))
         dear.extend(gaussian[gaussian > 24])
