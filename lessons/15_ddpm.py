@@ -314,9 +314,8 @@ paces = {
 
 
 @jax.jit
-def one_draw(x, t, gamma, slope, key):
+def one_draw(x, gamma, slope, key):
     """One draw of the loss: ½ w m / p, with 1/p = γ′."""
-    del t
     error = vdmlite.squared_error(painter, painter.decoder.embed(x), gamma, key=key)
     return 0.5 * weight(gamma) * slope * error
 
@@ -324,13 +323,13 @@ def one_draw(x, t, gamma, slope, key):
 draws = pick(smoke=16, laptop=4096)
 rows = np.arange(draws) % len(some)
 variances = {}
-print(f"L_simple by quadrature: {weighting.weighted_loss(curve, weight):.2f}")
+print(f"L_simple by quadrature: {weighting.weighed(curve, weight).loss:.2f}")
 for name, pace in paces.items():
     times = vdmlite.spread_times(draws, key=curve_key)
     times = jax.random.permutation(noise_key, times)
     gammas, slopes = pace.slope(times)
     noises = jax.random.split(noise_key, draws)
-    each = np.asarray(jax.vmap(one_draw)(some[rows], times, gammas, slopes, noises), np.float64)
+    each = np.asarray(jax.vmap(one_draw)(some[rows], gammas, slopes, noises), np.float64)
     variances[name] = each.var()
     print(f"  drawn by {name:22s} {each.mean():6.2f} ± {each.std() / math.sqrt(draws):.2f}, variance {each.var():7.1f}")  # fmt: skip
 claim("15", "variance of a draw: importance over its own schedule",
@@ -353,7 +352,6 @@ claim("15", "variance of a draw: importance over its own schedule",
 # code with a mean squared error of $\Delta$: $R = \frac12 \log_2 (s^2 / \Delta)$.
 
 # %%
-gaussian = vdmlite.GaussianDenoiser(vdmlite.Gaussian(jnp.zeros(1), jnp.asarray(0.5)))
 levels = np.linspace(-9.0, 12.0, pick(smoke=200, laptop=2000))
 rate = 0.5 * np.cumsum((0.5 * (m(levels)[1:] + m(levels)[:-1]) * np.diff(levels))[::-1])[::-1]
 rate = rate / math.log(2) + 0.5 * math.log2(1 + 0.25 * math.exp(-12.0))  # and the prior's
@@ -411,7 +409,7 @@ budgets = pick(smoke=(0.5,), laptop=(0.05, 0.2, 0.5, 1.0, 2.0))
 see = jax.jit(jax.vmap(lambda x, gamma, key: progressive.reconstruct(photographer, x, gamma, key=key), (0, None, None)))  # fmt: skip
 columns = []
 for bits in budgets:
-    gamma = jnp.asarray(float(np.interp(bits, found.rate[::-1], found.gammas[::-1])))
+    gamma = jnp.asarray(found.gamma_at(bits))
     columns.append(np.asarray(see(shown, gamma, noise_key)))
 columns.append(np.asarray(jax.vmap(photographer.decoder.embed)(shown)))
 figure = plt.figure(figsize=(10, 4.4))
@@ -432,7 +430,7 @@ show(
     "at 0.2 the fur, an eye and a nose can be told; from 0.5 on hardly a difference is seen. Right: the error in grey levels, on a logarithmic axis, "
     "against bits per dimension, for digits and photographs. Both lines fall; they cross one grey level at 0.7 and 1.2 bits.",
 )
-for bits in (*budgets,):
+for bits in budgets:
     print(f"{bits:5.2f} bits/dim: {np.interp(bits, found.rate[::-1], grey[::-1]):6.2f} grey levels off")  # fmt: skip
 
 # %% [markdown]

@@ -205,8 +205,8 @@ def test_a_weighted_loss_by_a_curve(key):
     _, _, curve = curve_of_exact(key)
     weight = weighting.mean_squared(vdm.Cosine(*ENDS), "eps")
     expected = np.sum(SHARES * m(vdm.Cosine(*ENDS)(jnp.asarray(NODES))))
-    assert weighting.weighted_loss(curve, weight) == pytest.approx(expected, rel=0.03)
-    assert weighting.weighted_loss(curve, jnp.ones_like) == pytest.approx(curve.loss, rel=1e-5)
+    assert weighting.weighed(curve, weight).loss == pytest.approx(expected, rel=0.03)
+    assert weighting.weighed(curve, jnp.ones_like).loss == pytest.approx(curve.loss, rel=1e-5)
 
 
 def test_no_density_has_less_noise_than_the_importance_grid(key):

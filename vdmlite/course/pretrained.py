@@ -97,7 +97,9 @@ def _descend(loss, model, examples, optimiser, steps: int, batch_size: int, key:
     @eqx.filter_jit
     def update(model, state, batch, key):
         slopes = eqx.filter_grad(lambda model: loss(model, batch, key=key))(model)
-        changes, state = optimiser.update(slopes, state, eqx.filter(model, eqx.is_array))
+        changes, state = optimiser.update(
+            slopes, state, eqx.filter(model, eqx.is_inexact_array)
+        )
         return eqx.apply_updates(model, changes), state
 
     batch_key, key = jax.random.split(key)

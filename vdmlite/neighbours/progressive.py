@@ -10,14 +10,16 @@ so one curve, m(γ) = E ‖ε − ε̂‖², says both.
 
 from typing import NamedTuple
 
+import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float, Num
 
-from .._types import AnyArray, Count, Key, Scalar, ScalarLike, count
+from .._types import AnyArray, Count, Key, Scalar, ScalarLike, count, number
 from ..bound import bits_per_dim
 from ..curve import error_draws, standard_error
+from ..denoiser import AbstractDenoiser
 from ..gaussian import kl
 from ..model import VDM
 from ..process import marginal, posterior, sigma
@@ -71,10 +73,11 @@ def rate_distortion(
         vdm, data, gammas, conditions, draws=draws, batch_size=batch_size, key=key
     )
     levels = np.asarray(gammas, np.float64)
-    x = jax.vmap(vdm.decoder.embed)(jnp.asarray(data[np.unique(rows)]))
+    used, which = np.unique(rows, return_inverse=True)
+    x = jax.vmap(vdm.decoder.embed)(jnp.asarray(data[used]))
     last = jnp.asarray(gammas[-1], x.dtype)
     first = jax.vmap(lambda x: kl(marginal(x, last), vdm.prior))(x)
-    prior = np.asarray(first, np.float64)[np.searchsorted(np.unique(rows), rows)]
+    prior = np.asarray(first, np.float64)[which]
     pieces = 0.25 * (m[1:] + m[:-1]) * np.diff(levels)[:, None]
     above = np.cumsum(pieces[::-1], 0)[::-1]
     spent = bits_per_dim(prior + np.concatenate([above, np.zeros_like(m[:1])]), vdm.shape)
@@ -123,12 +126,17 @@ class DDPM(AbstractStep):
     2021, equation 15). 0 is the ancestral step.
     """
 
-    share: Scalar
+    share: Scalar = eqx.field(converter=number, default=1.0)
 
-    def __init__(self, share: ScalarLike = 1.0):
-        self.share = jnp.asarray(share, jnp.result_type(float))
-
-    def __call__(self, denoiser, z_t, gamma_s, gamma_t, *, key: Key) -> Float[Array, "*shape"]:
+    def __call__(
+        self,
+        denoiser: AbstractDenoiser,
+        z_t: Float[Array, "*shape"],
+        gamma_s: ScalarLike,
+        gamma_t: ScalarLike,
+        *,
+        key: Key,
+    ) -> Float[Array, "*shape"]:
         """Return z_s."""
         law = posterior(z_t, denoiser(z_t, gamma_t).x, gamma_s, gamma_t)
         wider = law.std * (sigma(gamma_t) / sigma(gamma_s)) ** self.share

@@ -31,9 +31,9 @@ def shrink(
     factor = count(factor, "factor")
     if height % factor or width % factor:
         raise ValueError(f"squares of {factor}×{factor} do not divide {height}×{width} pixels")
-    cut = np.asarray(images).reshape(n, height // factor, factor, width // factor, factor, -1)
-    means = cut.mean((2, 4)).reshape(n, height // factor, width // factor, channels)
-    return np.rint(means).astype(np.asarray(images).dtype)
+    images, h, w = np.asarray(images), height // factor, width // factor
+    squares = images.reshape(n, h, factor, w, factor, channels)
+    return np.rint(squares.mean((2, 4))).astype(images.dtype)
 
 
 def enlarge(

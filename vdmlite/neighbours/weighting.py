@@ -7,6 +7,7 @@ thing: the bound is the loss with w = 1 (Kingma et al. 2021, §5.1). A *weight* 
 γ ↦ w(γ) ≥ 0.
 """
 
+import dataclasses
 from collections.abc import Callable
 
 import equinox as eqx
@@ -16,14 +17,7 @@ import numpy as np
 from jaxtyping import Float, Num
 
 from .._types import AnyArray, Count, Key, Scalar, ScalarLike, count, real
-from ..bound import (
-    VLB,
-    bits_per_dim,
-    prior_loss,
-    reconstruction_loss,
-    spread_times,
-    squared_error,
-)
+from ..bound import VLB, bits_per_dim, schedule_point, spread_times, vlb_at
 from ..curve import ErrorCurve
 from ..model import VDM
 from ..schedule import AbstractSchedule
@@ -129,20 +123,18 @@ class WeightedGradient(eqx.Module):
         if timesteps is not None:
             raise ValueError(f"a weighted loss is for T → ∞, got timesteps = {timesteps}")
         time_key, noise_key = jax.random.split(key)
-        gammas, slopes = vdm.schedule.slope(spread_times(len(data), key=time_key))
+        times = spread_times(len(data), key=time_key)
+        points = jax.vmap(lambda t: schedule_point(vdm.schedule, t))(times)
         keys = jax.random.split(noise_key, len(data))
 
         def loss(denoiser) -> tuple[Scalar, VLB]:
-            def one(x, condition, gamma, slope, key) -> VLB:
-                decoder_key, diffusion_key = jax.random.split(key)
-                part = VDM(vdm.schedule, denoiser, vdm.decoder, vdm.shape).given(condition)
-                embedded = vdm.decoder.embed(x)
-                m = squared_error(part, embedded, gamma, key=diffusion_key)
-                left = reconstruction_loss(part, x, key=decoder_key)
-                return VLB(prior_loss(part, embedded), left, 0.5 * slope * m)
+            trained = dataclasses.replace(vdm, denoiser=denoiser)
 
-            terms = jax.vmap(one)(data, conditions, gammas, slopes, keys)
-            weights = jax.vmap(self.weight)(gammas)
+            def one(x, condition, point, key) -> VLB:
+                return vlb_at(trained.given(condition), x, point, key=key)
+
+            terms = jax.vmap(one)(data, conditions, points, keys)
+            weights = jax.vmap(self.weight)(points.gamma_t)
             return bits_per_dim(jnp.mean(weights * terms.diffusion), vdm.shape), terms
 
         (_, terms), slopes = eqx.filter_value_and_grad(loss, has_aux=True)(vdm.denoiser)
@@ -150,9 +142,11 @@ class WeightedGradient(eqx.Module):
         return terms, eqx.tree_at(lambda v: v.denoiser, zero, slopes)
 
 
-def weighted_loss(curve: ErrorCurve, weight: Weight) -> float:
-    """Return ½ ∫ w(γ) m(γ) dγ in nats, by the trapezoid rule on a curve."""
-    return float(0.5 * np.trapezoid(_along(curve, weight) * curve.mean, curve.gammas))
+def weighed(curve: ErrorCurve, weight: Weight) -> ErrorCurve:
+    """Return the curve of w m: its `loss`, `spent` and variances are the weighted loss's."""
+    gammas = jnp.asarray(curve.gammas, jnp.result_type(float))
+    w = np.asarray(jax.vmap(weight)(gammas), np.float64)
+    return ErrorCurve(curve.gammas, w * curve.mean, w * curve.error, w**2 * curve.square)
 
 
 def importance_grid(
@@ -163,13 +157,6 @@ def importance_grid(
     `PiecewiseLinear` of them draws γ with density ∝ w √E[m²], and no other density has a
     smaller variance of w m/p.
     """
-    height = _along(curve, weight) * np.sqrt(curve.square)
-    pieces = 0.5 * (height[1:] + height[:-1]) * np.diff(curve.gammas)
-    spent = np.concatenate([[0.0], np.cumsum(pieces)])
-    even = np.linspace(0, spent[-1], count(steps, "steps") + 1)
-    return np.interp(even, spent, curve.gammas)
-
-
-def _along(curve: ErrorCurve, weight: Weight) -> Float[np.ndarray, " n"]:
-    gammas = jnp.asarray(curve.gammas, jnp.result_type(float))
-    return np.asarray(jax.vmap(weight)(gammas), np.float64)
+    root = np.sqrt(weighed(curve, weight).square)
+    shares = dataclasses.replace(curve, mean=root).spent
+    return np.interp(np.linspace(0, 1, count(steps, "steps") + 1), shares, curve.gammas)
