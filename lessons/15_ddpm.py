@@ -280,7 +280,7 @@ ax.set(
 ax.legend()
 show(
     figure,
-    "Three lines, one for each seed, against γ. All are a few hundredths above zero at the clean end, cross zero near γ = −2.5, and "
+    "Three lines, one for each seed, against γ. All are a few hundredths above zero at the clean end, cross zero between γ = −3 and −1.5, and "
     "fall to a tenth or more below zero at the noisy end.",
 )
 
@@ -427,7 +427,7 @@ right.legend()
 show(
     figure,
     "Left: three photographs, one in each row, at 0.05, 0.2, 0.5, 1 and 2 bits per dimension and whole. At 0.05 there are blurred patches of colour; "
-    "at 0.2 the fur, an eye and a nose can be told; from 0.5 on hardly a difference is seen. Right: the error in grey levels, on a logarithmic axis, "
+    "at 0.2 the fur, an eye and a smooth surface can be told; from 0.5 on hardly a difference is seen. Right: the error in grey levels, on a logarithmic axis, "
     "against bits per dimension, for digits and photographs. Both lines fall; they cross one grey level at 0.7 and 1.2 bits.",
 )
 for bits in budgets:
