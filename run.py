@@ -6,6 +6,7 @@
     python run.py lessons [03 …]  every lesson, or some, with their claims in a table
     python run.py test [--quick]  lint, types, tests and notebooks; what CI runs
     python run.py build [03 …]    the notebooks, from their sources (for authors)
+    python run.py site [--open]   the course as a website, in build/site/html
     python run.py benchmark       speed and variance: tables and a figure, some minutes
 
 Options before or after the job:
@@ -49,12 +50,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    jobs = ("tour", "lab", "lessons", "test", "build", "benchmark")
+    jobs = ("tour", "lab", "lessons", "test", "build", "site", "benchmark")
     parser.add_argument("job", nargs="?", default="tour", choices=jobs)
     parser.add_argument("names", nargs="*", help="numbers of lessons, such as 03")
     parser.add_argument("--python", default="", metavar="X.Y")
     parser.add_argument("--versions", default="locked", metavar="WHICH")
     parser.add_argument("--quick", action="store_true", help="test: the core alone")
+    parser.add_argument("--open", action="store_true", help="site: show it in the browser")
     words, options = split(sys.argv[1:])
     asked, unknown = parser.parse_known_intermixed_args(words)
     if unknown:
@@ -62,8 +64,10 @@ def main() -> int:
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{hint}")
     if options and asked.job != "lab":
         parser.error(f"{asked.job} passes no options on, got {' '.join(options)}")
-    if asked.names and asked.job in ("tour", "test", "benchmark"):
+    if asked.names and asked.job in ("tour", "test", "site", "benchmark"):
         parser.error(f"{asked.job} takes no names, got {' '.join(asked.names)}")
+    if asked.open and asked.job != "site":
+        parser.error(f"{asked.job} opens nothing: --open belongs to site")
     os.chdir(ROOT)
     try:
         python = environment(asked.python, asked.versions)
@@ -77,6 +81,8 @@ def main() -> int:
         return max(subprocess.run([python, script]).returncode for script in scripts)
     if asked.job == "lab":
         return lab(python, asked.names, options)
+    if asked.job == "site":
+        return attend([python, str(ROOT / "docs/make.py"), *["--open"][: asked.open]])
     return subprocess.run(
         [python, "-m", f"vdmlite.course.{asked.job}", *asked.names]
     ).returncode

@@ -22,7 +22,7 @@ from vdmlite.course import build
 pytestmark = pytest.mark.course
 
 ROOT = Path(__file__).parents[1]
-EXTRAS = ("plot", "data", "ode", "codec", "lessons", "dev")
+EXTRAS = ("plot", "data", "ode", "codec", "lessons", "site", "dev")
 
 
 @pytest.fixture(scope="module")
@@ -80,7 +80,8 @@ def test_lessons_and_developers_have_every_extra():
     assert set(extras) == set(EXTRAS)
     words = " ".join(re.findall(r"vdmlite\[(.+?)\]", " ".join(extras["lessons"])))
     assert set(re.findall(r"\w+", words)) == {"plot", "data", "ode", "codec"}
-    assert "vdmlite[lessons]" in extras["dev"]
+    assert "vdmlite[lessons]" in extras["site"]
+    assert "vdmlite[site]" in extras["dev"]
 
 
 def test_notebooks_install_what_lessons_import():
@@ -276,7 +277,7 @@ def test_help_names_every_job(alphabet):
         env={**os.environ, **env},
         encoding="utf-8",
     )
-    for job in ("tour", "lab", "lessons", "test", "build", "benchmark"):
+    for job in ("tour", "lab", "lessons", "test", "build", "site", "benchmark"):
         assert job in done.stdout
 
 

