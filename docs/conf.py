@@ -49,7 +49,6 @@ default_role = "literal"  # docstrings have single backticks, as Markdown has
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 toc_object_entries_show_parents = "hide"
-python_maximum_signature_line_length = 88
 viewcode_line_numbers = True
 
 html_theme = "pydata_sphinx_theme"
@@ -58,6 +57,7 @@ html_static_path = [str(DOCS / "_static")]
 html_css_files = ["site.css"]
 html_js_files = [("site.js", {"defer": "defer"})]
 html_favicon = str(DOCS / "_static/icon.svg")
+html_domain_indices = False  # the reference has its modules in order
 html_copy_source = False
 html_show_sphinx = False
 html_sourcelink_suffix = ""

@@ -18,16 +18,11 @@ from sphinx.cmd.build import main as sphinx
 HTML = ROOT / "build/site/html"
 
 
-def build(target: Path) -> int:
-    """Build the pages into a folder; warnings are errors."""
-    started = time.monotonic()
-    source, kept = gather(), target.parent / "doctrees"
+def build(source: Path, target: Path) -> int:
+    """Build the pages in a folder into another one; warnings are errors."""
+    kept = target.parent / "doctrees"
     words = ["-b", "html", "-W", "--keep-going", "-q", "-c", DOCS, "-d", kept, source, target]
-    code = sphinx([str(word) for word in words])
-    if not code:
-        size = sum(p.stat().st_size for p in target.rglob("*") if p.is_file()) / 1e6
-        print(f"{target}: {size:.0f} MB in {time.monotonic() - started:.0f} s", flush=True)
-    return code
+    return sphinx([str(word) for word in words])
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -58,7 +53,11 @@ def main(words: list[str]) -> int:
     asked = parser.parse_args(words)
     if asked.clean:
         shutil.rmtree(HTML.parent, ignore_errors=True)
-    code = build(HTML)
+    started = time.monotonic()
+    code = build(gather(), HTML)
+    if not code:
+        size = sum(p.stat().st_size for p in HTML.rglob("*") if p.is_file()) / 1e6
+        print(f"{HTML}: {size:.0f} MB in {time.monotonic() - started:.0f} s", flush=True)
     if asked.open and not code:
         serve(HTML)
     return code

@@ -3,6 +3,7 @@
 import ast
 import inspect
 import re
+import textwrap
 import tomllib
 from dataclasses import dataclass
 from functools import cached_property
@@ -270,7 +271,7 @@ def plain(match: re.Match) -> str:
 def raises(match: re.Match) -> str:
     """Return a section of exceptions as a list of fields."""
     fields: list[str] = []
-    for line in inspect.cleandoc(match[1]).splitlines():
+    for line in textwrap.dedent(match[1]).splitlines():
         if line.startswith(" "):
             fields[-1] += f" {line.strip()}"
         elif line:

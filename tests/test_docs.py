@@ -161,6 +161,17 @@ def test_a_release_is_attested_and_published_by_another_job_without_a_secret():
     assert used[-1] == "pypa/gh-action-pypi-publish"
 
 
+def test_the_site_is_published_by_a_job_that_runs_nothing_of_ours():
+    jobs = yaml.safe_load(WORKFLOWS["site"])["jobs"]
+    assert {"run": "python run.py site"} in jobs["build"]["steps"]
+    assert "permissions" not in jobs["build"]
+    assert jobs["publish"]["needs"] == "build"
+    assert jobs["publish"]["permissions"] == {"pages": "write", "id-token": "write"}
+    assert not any("run" in step for step in jobs["publish"]["steps"])
+    upload = jobs["build"]["steps"][-1]
+    assert upload["with"]["path"] == "build/site/html"
+
+
 @pytest.mark.parametrize(
     ("tag", "top", "passes"),
     [

@@ -74,7 +74,7 @@ def test_it_asks_for_the_core_alone(wheel, names):
     always = {re.split("[^a-z]", a)[0] for a in asked if "extra ==" not in a}
     assert always == {"jax", "jaxlib", "equinox", "optax", "numpy", "jaxtyping", "tqdm"}
     extras = set(metadata.get_all("Provides-Extra") or [])
-    assert extras == {"plot", "data", "ode", "codec", "lessons", "dev"}
+    assert extras == {"plot", "data", "ode", "codec", "lessons", "site", "dev"}
     assert "Typing :: Typed" in (metadata.get_all("Classifier") or [])
 
 

@@ -1,4 +1,4 @@
-// Two figures that compute as one plays with them. Without JavaScript their still pictures stay.
+// Two figures that compute as one plays with them; without JavaScript their still pictures stay.
 "use strict";
 (() => {
   const sigmoid = (x) => 1 / (1 + Math.exp(-x));
@@ -159,6 +159,15 @@
     svg.setAttribute("aria-label", "Your data. The arrow keys move a cross, Enter puts a point there.");
     renew();
   }
+
+  // What scrolls by itself can be reached by the keyboard.
+  const reach = () =>
+    document.querySelectorAll("div.math, div.cell_output .output, .pst-scrollable-table-container").forEach((box) => {
+      if (box.scrollWidth > box.clientWidth) box.setAttribute("tabindex", "0");
+      else box.removeAttribute("tabindex");
+    });
+  document.fonts.ready.then(reach);
+  window.addEventListener("resize", reach);
 
   const makers = { gamma: gammaFigure, draw: drawFigure };
   document.querySelectorAll("figure.play").forEach((figure) => makers[figure.dataset.figure](figure));
