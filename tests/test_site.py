@@ -31,6 +31,7 @@ DOCS, HTML = ROOT / "docs", ROOT / "build/site/html"
 sys.path.insert(0, str(DOCS))
 
 import course  # noqa: E402
+import formulas  # noqa: E402
 import gather  # noqa: E402
 import package  # noqa: E402
 
@@ -225,6 +226,13 @@ def test_styles_are_those_of_the_program_that_renders_formulas():
     assert f'"{katex.katex_version}"' in style
     fonts = set(re.findall(r"url\((fonts/[\w-]+\.woff2)\)", style))
     assert fonts == {f"fonts/{p.name}" for p in (DOCS / "_static/katex/fonts").iterdir()}
+
+
+def test_a_formula_that_cannot_be_read_is_named():
+    assert 'class="katex-display"' in formulas.render(r"\alpha^2", True)
+    assert 'class="katex-display"' not in formulas.render(r"\alpha^2", False)
+    with pytest.raises(ValueError, match=r"\\gama"):
+        formulas.render(r"\gama", False)
 
 
 # What is made of the lessons' own words
@@ -567,7 +575,10 @@ def test_the_keyboard_reaches_the_text_at_once(look):
 
 
 def test_the_sheet_of_formulas_is_two_pages(look):
-    page = look("formulas.html")
+    page = look("formulas.html", width=688)  # of A4 less its margins
+    page.emulate_media(media="print")
     page.evaluate("document.fonts.ready")
+    wide = "all => all.filter(e => e.scrollWidth > e.clientWidth + 1).map(e => e.textContent)"
+    assert page.locator(".sheet div.math, .sheet p").evaluate_all(wide) == []
     sheet = page.pdf(prefer_css_page_size=True)
     assert Counter(re.findall(rb"/Type\s*/Page\b", sheet))[b"/Type /Page"] == 2
