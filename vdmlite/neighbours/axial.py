@@ -14,11 +14,11 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-from jaxtyping import Array, Float, Int, Integer
+from jaxtyping import Array, Float, Integer
 
 from .._types import AnyArray, Count, Key, Scalar, check_key, count
 
-Map = Float[Array, "height width c"]
+Map = Float[Array, "height width size"]
 Choose = Callable[[tuple[int, int, int], Float[Array, "n levels"]], Integer[AnyArray, " n"]]
 
 
@@ -185,7 +185,7 @@ class AxialTransformer(eqx.Module):
         self.exterior = tuple(block(columns=c, masked=False) for c in free)
 
     def context(
-        self, image: Int[Array, "height width c"], channel: Int[Array, ""], *, key=None
+        self, image: Integer[Array, "height width c"], channel: Integer[Array, ""], *, key=None
     ) -> Map:
         """Return what is known at each pixel before its channel: place, earlier channels."""
         here = self.channel[channel]
@@ -203,21 +203,19 @@ class AxialTransformer(eqx.Module):
 
     def along(
         self, h: Map, above: Map, *, key: Key | None = None
-    ) -> Float[Array, "rows w levels"]:
+    ) -> Float[Array, "height width levels"]:
         """Return each pixel's logits; the rows do not look at each other."""
         h = _through(self.inner, shift_right(h) + above, key=key)
         return self.last(_normal(h))
 
-    def embed(
-        self, levels: Int[Array, "rows width"], channel: Int[Array, ""]
-    ) -> Float[Array, "rows width c"]:
+    def embed(self, levels: Integer[Array, "height width"], channel: Integer[Array, ""]) -> Map:
         """Return the embeddings of levels of one channel."""
         return self.token[channel][levels]
 
     def logits(
         self,
         image: Integer[Array, "height width c"],
-        channel: Int[Array, ""],
+        channel: Integer[Array, ""],
         *,
         key: Key | None = None,
     ) -> Float[Array, "height width levels"]:
@@ -299,17 +297,18 @@ def fill(
     Semi-parallel: the outer stack is run once a row and the inner one, of that row alone, once
     a pixel. `naive` runs everything once a pixel, to the same result.
     """
-    height, width, channels = model.shape
     images = np.zeros((count(examples, "examples"), *model.shape), np.int32)
-    for c in range(channels):
-        contexts = None if naive else _contexts(model, images, c)
-        for i in range(height):
-            above = None if naive else _row_above(model, images, contexts, c, i)
-            for j in range(width):
+    # Arrays, as another Python number would compile anew.
+    rows, columns, channels = (jnp.arange(n) for n in model.shape)
+    for c, channel in enumerate(channels):
+        contexts = None if naive else _contexts(model, images, channel)
+        for i, row in enumerate(rows):
+            above = None if naive else _row_above(model, images, contexts, channel, row)
+            for j, column in enumerate(columns):
                 if naive:
-                    logits = _naive_logits(model, images, c, i, j)
+                    logits = _naive_logits(model, images, channel, row, column)
                 else:
-                    logits = _logits_at(model, images[:, i, :, c], above, c, j)
+                    logits = _logits_at(model, images[:, i, :, c], above, channel, column)
                 images[:, i, j, c] = choose((i, j, c), logits)
     return images
 
@@ -322,7 +321,7 @@ def draw(
 
     def choose(
         place: tuple[int, int, int], logits: Float[Array, "n levels"]
-    ) -> Int[Array, " n"]:
+    ) -> Integer[Array, " n"]:
         i, j, c = place
         number = (i * model.shape[1] + j) * model.shape[2] + c
         return _drawn(jax.random.fold_in(key, number), logits)
