@@ -407,6 +407,13 @@ def difference(x, y):
     return x - y
 
 
+def tally(x):
+    total = 0.0
+    for one in x:
+        total += one**2
+    return total
+
+
 def dear(x):
     return jnp.sum(x) * sum(abs(2) for _ in range(50_000))
 
@@ -511,6 +518,11 @@ def test_the_place_is_told_if_the_student_knows_its_name():
 
 def test_a_slip_that_keeps_a_loop_from_ending_is_no_trap():
     assert "Exactly these" in told(WALK, ("range(steps)", "range(1, steps + 1)"))
+
+
+def test_what_grows_in_place_has_slips_too():
+    exercise = an_exercise(tally, lambda key: tuple(numbers(key, (4,))))
+    assert "if a square" in told(exercise, ("one**2", "one"))
 
 
 def test_naming_has_bounds():
