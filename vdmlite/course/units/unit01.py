@@ -58,7 +58,7 @@ exercise(
         u * s[1],
     ),
     hints=[
-        "Translate the formula piece by piece; `jnp.log`, `**2`. It works on whole arrays at once.",
+        "The average of (x − m_q)² under q is q's variance. For that of (x − m_p)² write x − m_p = (x − m_q) + (m_q − m_p).",
         "Of independent dimensions densities multiply, logarithms add, and so do divergences.",
     ],
     slips=[
@@ -211,8 +211,8 @@ exercise(
         s[1] * unit_of_length(jax.random.fold_in(key, 1)),
     ),
     hints=[
-        "Under q, x − w z has mean x − w m. What is its variance?",
-        "log N(x; μ, s²) = −½ log(2π s²) − (x − μ)²/(2 s²), and only (x − μ)² depends on z. "
+        "Under q, x − a z has mean x − a m. What is its variance?",
+        "log N(x; μ, τ²) = −½ log(2π τ²) − (x − μ)²/(2 τ²), and only (x − μ)² depends on z. "
         "The matching term is exercise 1.1 with m_p = 0 and s_p = 1.",
     ],
     slips=[
@@ -245,7 +245,7 @@ exercise(
         (
             "weight**2 * std**2",
             "weight * std**2",
-            "The variance of w z is w² times the variance of z.",
+            "The variance of a z is a² times the variance of z.",
         ),
         (
             "- jnp.log(std)",
@@ -255,12 +255,12 @@ exercise(
         (
             "-0.5 * jnp.log(2 * jnp.pi * noise**2) - distance",
             "-distance",
-            "The Gaussian's normalisation −½ log(2π s²) is left out of log p(x | z).",
+            "The Gaussian's normalisation −½ log(2π τ²) is left out of log p(x | z).",
         ),
     ],
     laws=[
         (
-            "with the exact posterior the bound is the evidence, log N(x; 0, w² + s²)",
+            "with the exact posterior the bound is the evidence, log N(x; 0, a² + τ²)",
             lambda f: (
                 f(
                     jnp.asarray(0.7),
@@ -324,7 +324,7 @@ exercise(
         (
             "exact_variance * weight * x / noise**2",
             "x / weight",
-            "x/w is the cause that explains x best; the prior pulls the posterior's mean towards 0.",
+            "x/a is the cause that explains x best; the prior pulls the posterior's mean towards 0.",
         ),
         (
             "0.5 * (jnp",
@@ -483,10 +483,10 @@ exercise(
         u * widths(key, 1)[0],
     ),
     hints=[
-        "The log density of z given x is −½ zᵀz − (x − w·z)²/(2 s²) and a constant. Read off the matrix "
+        "The log density of z given x is −½ zᵀz − (x − a·z)²/(2 τ²) and a constant. Read off the matrix "
         "of the quadratic part: which entries does x add to the identity?",
-        "With precision Λ the divergence is ½ (Σ Λᵢᵢ vᵢ² + (m − μ)ᵀ Λ (m − μ) − n − Σ log vᵢ² − log det Λ). "
-        "Each vᵢ stands in two terms only. For a matrix I + a aᵀ the determinant is 1 + aᵀa.",
+        "With precision Λ the divergence is ½ (Σ Λᵢᵢ sᵢ² + (m − μ)ᵀ Λ (m − μ) − n − Σ log sᵢ² − log det Λ). "
+        "Each sᵢ stands in two terms only. For a matrix I + b bᵀ the determinant is 1 + bᵀb.",
     ],
     slips=[
         (
@@ -528,7 +528,7 @@ exercise(
         (
             "0.5 * (jnp.sum",
             "(jnp.sum",
-            "The ½ is missing: log v is half of log v².",
+            "The ½ is missing: log s is half of log s².",
         ),
         (
             "jnp.sum(jnp.log(1 + each))",
