@@ -294,10 +294,14 @@ def test_a_list_will_do_for_a_tuple():
 
 
 KINDS = ["2.1", "2.2", "3.6"]  # two values, an array, a number
+ENDLESS: list = [1.0]
+ENDLESS.append(ENDLESS)
 
 
 @pytest.mark.parametrize("number", KINDS)
-@pytest.mark.parametrize("strange", ["a", "1.5", {}, [[1], [1, 2]], 1j, np.array(None)])
+@pytest.mark.parametrize(
+    "strange", ["a", "1.5", {}, [[1], [1, 2]], 1j, np.array(None), ENDLESS]
+)
 def test_what_is_no_number_gets_a_sentence(number, strange):
     exercise = find(number)
     wanted = exercise.solve(*exercise.draws()[0])
