@@ -163,6 +163,11 @@ exercise(
             "jnp.mean(",
             "Nats add up over the dimensions: take the sum, not the mean.",
         ),
+        (
+            "jnp.exp(-gamma) * jnp",
+            "jax.nn.sigmoid(-gamma) * jnp",
+            "That is α². The error of ε̂ is SNR, α²/σ², times the one of x̂.",
+        ),
     ],
     laws=[
         (
@@ -448,6 +453,21 @@ exercise(
             "jnp.argmin(dearer) + 1",
             "jnp.argmin(jnp.abs(dearer)) + 1",
             "A negative number is a saving: take the smallest, not the one next to 0.",
+        ),
+        (
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * jnp.expm1(noisy - clean) * 0.5 * (errors[1:-1] + errors[2:])",
+            "Nothing is learned on the way: the one long step pays the error at its noisy end from its beginning to its end.",
+        ),
+        (
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * (jnp.exp(-clean) - jnp.exp(-noisy)) * errors[2:]",
+            "A difference of SNRs is the factor of an error of x̂. These are errors of ε̂.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "len(dearer) - jnp.argmin(dearer)",
+            "This counts from the noisy end. γ_0 is the clean one.",
         ),
     ],
     laws=[

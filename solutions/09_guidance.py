@@ -199,6 +199,21 @@ exercise(
             "z - sigma * eps",
             "That is α x̃, the signal in z. Divide by α.",
         ),
+        (
+            "scales @ pushes",
+            "(scales / jnp.sum(scales)) @ pushes",
+            "The scales need not add up to 1: each label is pushed for as loudly as it is asked for.",
+        ),
+        (
+            "scales @ pushes",
+            "jnp.maximum(scales, 0) @ pushes",
+            "A negative scale pushes away from its label; it is not the same as none.",
+        ),
+        (
+            "scales @ pushes",
+            "jnp.abs(scales) @ pushes",
+            "A negative scale pushes away from its label.",
+        ),
     ],
     laws=[
         (
@@ -324,6 +339,21 @@ exercise(
             "(z - alpha * guess(z, gamma)) / sigma",
             "guess(z, gamma)",
             "`guess` returns x̂, the guess of the data. The guess of the noise follows from it and z.",
+        ),
+        (
+            "jax.grad(lambda z: log_p(guess(z, gamma)))(z)",
+            "jax.grad(lambda z: jnp.exp(log_p(guess(z, gamma))))(z)",
+            "That is the slope of the probability. A score has the slope of its logarithm.",
+        ),
+        (
+            "(z - alpha * guess(z, gamma)) / sigma",
+            "(z - guess(z, gamma)) / sigma",
+            "The signal in z is α x̂: take that away, not x̂.",
+        ),
+        (
+            "eps - w * sigma * push",
+            "(z - alpha * (guess(z, gamma) + w * push)) / sigma",
+            "The push is added to the score, not to the guess of the data.",
         ),
     ],
     laws=[
@@ -597,6 +627,11 @@ exercise(
             "w * m_with / v_with + (1 - w) * m_without / v_without",
             "w * m / v_with + (1 - w) * M / v_without",
             "These are the means of the data; the latents have them times α.",
+        ),
+        (
+            "alpha2 * s**2 + sigma2, alpha2 * B**2 + sigma2",
+            "s**2, B**2",
+            "These are the variances of the data. At this noise level the latents have others.",
         ),
     ],
     laws=[

@@ -262,6 +262,16 @@ exercise(
             "middle = through.argmin(1) + 1",
             "Towns count from 0.",
         ),
+        (
+            "A[:, :, None] + A[None, :, :]",
+            "jnp.where(jnp.eye(len(A)), 0.0, A)[:, :, None] + A[None, :, :]",
+            "Staying in a town is no way over k roads: each half has exactly k.",
+        ),
+        (
+            "middle = through.argmin(1)",
+            "middle = jnp.broadcast_to(A.argmin(1)[:, None], A.shape)",
+            "The best first half may lead to a bad second one: choose the town in the middle for both together.",
+        ),
     ],
     laws=[
         (
@@ -374,6 +384,16 @@ exercise(
             "np.append(np.stack([way[:-1], between], axis=1), way[-1])",
             "np.sort(np.append(way, between))",
             "Towns are in the order of the way, which goes back and forth.",
+        ),
+        (
+            "np.append(np.stack([way[:-1], between], axis=1), way[-1])",
+            "np.stack([way[:-1], between], axis=1).ravel()",
+            "The last town gets lost.",
+        ),
+        (
+            "between = table[way[:-1], way[1:]]",
+            "between = middle[-1][way[:-1], way[1:]]",
+            "After the first halving the pieces are shorter: each turn has a table of its own.",
         ),
     ],
     laws=[
@@ -509,6 +529,11 @@ exercise(
             "(3 * error / gain.mean()) ** 2",
             "(gain.mean() / (3 * error)) ** 2",
             "Upside down: where the saving is small more images are needed.",
+        ),
+        (
+            "bits(one) - bits(other)",
+            "(bits(one) - bits(other)) / bits(one)",
+            "That is a share. Asked for are bits per dimension.",
         ),
     ],
     laws=[

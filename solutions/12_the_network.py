@@ -340,6 +340,11 @@ exercise(
             "scale * (bias - factors * mean)",
             "The bias comes last: it is not multiplied by the scale.",
         ),
+        (
+            "variances + (means - mean[None]) ** 2",
+            "variances + means**2",
+            "That is a mean square. A variance is taken about the mean of the group.",
+        ),
     ],
     laws=[
         (
@@ -472,6 +477,16 @@ exercise(
             "18.3 * u - 13.3",
             "u",
             "That is the share u. Asked for is γ.",
+        ),
+        (
+            "np.arctan2(hands[:half], hands[half:])",
+            "np.arctan2(hands[:half], hands[half:]) % np.pi",
+            "This takes two opposite directions of a hand for one.",
+        ),
+        (
+            "18.3 * u - 13.3",
+            "u - 13.3",
+            "u is a share of the way from −13.3 to 5, which is 18.3 long.",
         ),
     ],
     laws=[
@@ -621,6 +636,16 @@ exercise(
             "jnp.sum(gathered, axis=0)",
             "Each piece's weights add up to 1 by themselves: as many pieces, as many times too much.",
         ),
+        (
+            "jnp.exp(logs - whole[None])",
+            "(logs == jnp.max(logs, axis=0)[None]) * 1.0",
+            "That is the piece with the largest sum alone. The others have their shares, too.",
+        ),
+        (
+            "jax.nn.logsumexp(logs, axis=0)",
+            "jnp.mean(logs, axis=0)",
+            "A mean of logarithms is no sum: use jax.nn.logsumexp.",
+        ),
     ],
     laws=[
         ("two pieces of the package's attention give the whole", as_in_the_network),
@@ -759,6 +784,11 @@ exercise(
             "0.5 * jnp.trapezoid(error, gammas) / jnp.log(2)",
             "0.5 * jnp.mean(error) / jnp.log(2)",
             "A mean over the levels is no integral: the length of the range of γ is missing.",
+        ),
+        (
+            "factor = jnp.trapezoid(sigma, gammas) / size",
+            "factor = sigma[-1] / (sigma[-1] ** 2 + alpha[-1] ** 2 * mean_square)",
+            "That is the best factor at the noisy end alone. It has to do for all levels.",
         ),
     ],
     laws=[

@@ -170,6 +170,16 @@ exercise(
             "jnp.exp(0.5 * log_std)",
             "The ½ belongs to encoders that return a log variance; this one returns log std.",
         ),
+        (
+            "mean + jnp.exp(log_std) * eps",
+            "jnp.exp(log_std) * (mean + eps)",
+            "The mean is scaled along with the noise: scale first, then move.",
+        ),
+        (
+            "jnp.exp(log_std)",
+            "jnp.exp(jnp.clip(log_std, -5, 3))",
+            "The logarithm is cut off: any width is allowed, also a large or a tiny one.",
+        ),
     ],
     laws=[
         (
@@ -415,6 +425,16 @@ exercise(
             "jnp.cumprod(alphas) ** 2",
             "Luo's ᾱ is a power already, our α²; don't square it again.",
         ),
+        (
+            "jnp.cumprod(alphas)",
+            "jnp.cumprod(alphas) / alphas",
+            "This is what is left *before* each step; γ_t belongs to the power after step t.",
+        ),
+        (
+            "jnp.cumprod(alphas)",
+            "jnp.cumprod(alphas[::-1])[::-1]",
+            "The product runs from the wrong end: after step t the first t shares have been taken.",
+        ),
     ],
     laws=[
         (
@@ -534,6 +554,16 @@ exercise(
             "jnp.sum(jnp.log(1 + each))",
             "jnp.mean(jnp.log(1 + each))",
             "The logarithms of all causes are summed, not averaged.",
+        ),
+        (
+            "1 / jnp.sqrt(1 + weight**2 / noise**2)",
+            "jnp.ones_like(weight) / jnp.sqrt(1 + jnp.sum(weight**2) / noise**2)",
+            "Each cause has a width of its own: only its own weight is in Λᵢᵢ.",
+        ),
+        (
+            "jnp.sum(jnp.log(1 + each))",
+            "jnp.log(1 + jnp.sum(each))",
+            "That is one logarithm of the sum. Each width brings a logarithm of its own.",
         ),
     ],
     laws=[

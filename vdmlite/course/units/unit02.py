@@ -126,6 +126,11 @@ exercise(
             "x - jnp",
             "A fair draw, since −ε is noise too, but the noise that is given is added.",
         ),
+        (
+            "jnp.sqrt(jax.nn.sigmoid(-gamma)) * x + jnp.sqrt(jax.nn.sigmoid(gamma)) * eps",
+            "x + jnp.exp(gamma / 2) * eps",
+            "That is z/α, the example with its noise on top. In a latent both are shrunk, so that α² + σ² = 1.",
+        ),
     ],
     laws=[
         (
@@ -333,6 +338,11 @@ exercise(
             "jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s)",
             "(jnp.exp(gamma_t) - jnp.exp(gamma_s))",
             "A difference of two numbers that nearly agree loses its digits: jnp.expm1 keeps them.",
+        ),
+        (
+            "alpha_s * jnp.sqrt(share * jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s))",
+            "jnp.sqrt(jax.nn.sigmoid(gamma_s) * -jnp.expm1(gamma_s - gamma_t))",
+            "That is the lesson's width, for somebody who knows x. Here the walk is known from z_r on, where noise is in it already.",
         ),
     ],
     laws=[

@@ -174,6 +174,11 @@ exercise(
             "jnp.exp(gamma_0)",
             "The square is divided by the variance e^(γ₀), so it is multiplied by e^(−γ₀).",
         ),
+        (
+            "(x - centre) ** 2 * jnp.exp(-gamma_0) + gamma_0",
+            "(x - centre) ** 2 / jax.nn.sigmoid(gamma_0) + jnp.log(jax.nn.sigmoid(gamma_0))",
+            "σ₀² is the variance of the noise in z₀. After the division by α₀ it is e^(γ₀).",
+        ),
     ],
     laws=[
         (
@@ -304,6 +309,11 @@ exercise(
             "jnp.sqrt(1 + apart / eps.size)",
             "jnp.sqrt(apart / eps.size)",
             "p has to cover q's own width as well as the error of the mean.",
+        ),
+        (
+            "jnp.expm1(gamma_t - gamma_s)",
+            "(jnp.exp(-gamma_s) - jnp.exp(-gamma_t))",
+            "A difference of SNRs is the factor of an error of x. Here the error is one of ε.",
         ),
     ],
     laws=[
@@ -516,6 +526,16 @@ exercise(
             "math.log(2)",
             "math.log(10)",
             "That is the number of nats in a decimal digit; one bit is log 2 nats.",
+        ),
+        (
+            "math.prod(shape)",
+            "math.prod(shape[:2])",
+            "All axes count: a colour image has height times width times channels dimensions.",
+        ),
+        (
+            "math.prod(shape)",
+            "sum(shape)",
+            "The sizes of the axes are multiplied, not added.",
         ),
     ],
     laws=[

@@ -305,6 +305,26 @@ exercise(
             "jnp.mean(picked)",
             "Asked for is the whole image: independent pixels multiply, and their logarithms add up.",
         ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1) - jnp.log(group)",
+            "That is the mean of the probabilities in a group. The chance of one or another is their sum.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.log_softmax(log_p.reshape(len(z_0), V // group, group).sum(-1))",
+            "This multiplies the probabilities of a group and normalises then. They add up, and need no other norm.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "log_p[:, group - 1 :: group]",
+            "That is the last fine level of each group alone.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap.reshape(len(z_0), V // group, group).mean(-1) ** 2)",
+            "That is a decoder of coarse levels, which puts each at the middle of its group. The fine levels have centres of their own.",
+        ),
     ],
     laws=[
         (
