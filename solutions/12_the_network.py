@@ -1018,7 +1018,8 @@ exercise(
 # ## Now import it
 #
 # What was to be predicted: two parts without any variance may have different means, and then the whole has a variance. The best
-# factor of a single level grows with the noise, from 0 to 1, and one number for all levels gains a third of a bit.
+# factor of a single level is 0 without noise and 1 in pure noise. (If the data have a mean square below ½, it is a little more than 1 on the
+# way.) One number for all levels gains only a third of a bit, with mean square ¼.
 #
 # `vdmlite.nn.unet.GroupNorm` is the norm that 12.2 puts together, `vdmlite.nn.UNet.embedding` sets the clock of 12.3, and
 # `vdmlite.nn.unet.Attention` does in one piece what 12.4 joins. The counts of 12.1 are those of `vdmlite.engine.published.cifar10` and its
