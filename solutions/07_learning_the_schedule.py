@@ -657,7 +657,7 @@ def a_black_box(key):
     def size(gammas):
         """The error of a common example: a hill with a long slope on its noisy side."""
         hill = jnp.exp(-0.5 * ((gammas - place) / width) ** 2)
-        return hill + 0.5 * jax.nn.sigmoid(-(gammas + 1)) + 0.01
+        return hill + 0.5 * jax.nn.sigmoid(-(gammas + 1)) + 0.04
 
     def scatter(gammas):
         """How much single errors scatter: hardly at the clean end, fully at the noisy one."""
@@ -709,7 +709,7 @@ exercise(
     slips=[
         (
             "jnp.sqrt(square)",
-            "square + 0.01 * jnp.mean(square)",
+            "square",
             "The root is missing: the best density goes with √E[m²], and this one dwells too long where errors are large.",
         ),
         (
