@@ -58,7 +58,7 @@ class Block(eqx.Module):
         self,
         width: int,
         *,
-        heads: int = 2,
+        heads: int = 4,
         columns: bool,
         masked: bool,
         dropout: float = 0.0,
@@ -118,7 +118,7 @@ class AxialAttention(eqx.Module):
 
     blocks: tuple[Block, Block]
 
-    def __init__(self, width: int, *, heads: int = 2, key: Key):
+    def __init__(self, width: int, *, heads: int = 4, key: Key):
         keys = jax.random.split(key)
         self.blocks = (
             Block(width, heads=heads, columns=False, masked=False, key=keys[0]),
@@ -160,7 +160,7 @@ class AxialTransformer(eqx.Module):
         width: int = 32,
         outer: int = 1,
         inner: int = 2,
-        heads: int = 2,
+        heads: int = 4,
         dropout: float = 0.0,
         key: Key,
     ):
@@ -171,10 +171,10 @@ class AxialTransformer(eqx.Module):
         def block(**axis: bool) -> Block:
             return Block(width, heads=heads, dropout=dropout, **axis, key=next(keys))
 
-        def table(*size: int) -> Array:
-            return 0.5 * jax.random.normal(next(keys), (*size, width))
+        def table(*size: int, scale: float = 0.1) -> Array:
+            return scale * jax.random.normal(next(keys), (*size, width))
 
-        self.token = table(channels, self.levels)
+        self.token = table(channels, self.levels, scale=0.2)
         self.row, self.column = table(height, 1), table(1, columns)
         self.channel = table(channels)
         self.last = Dense(width, self.levels, scale=0.1, key=next(keys))
