@@ -50,11 +50,16 @@ def average(mean, std, function):
 
 # %% [markdown]
 # ## 1.1 · The divergence of two Gaussians
-# *difficulty ●○○ · 8 minutes*
+# *difficulty ●○○ · 10 minutes*
 #
-# For one dimension,
-# $\mathrm{KL}(\mathcal N(m_q, s_q^2) \,\|\, \mathcal N(m_p, s_p^2))
-# = \log\frac{s_p}{s_q} + \frac{s_q^2 + (m_q - m_p)^2}{2 s_p^2} - \frac12$.
+# $\mathrm{KL}(q \,\|\, p) = \mathbb E_q[\log q(x) - \log p(x)]$. Let $q = \mathcal N(m_q, s_q^2)$ and
+# $p = \mathcal N(m_p, s_p^2)$, in one dimension first. The logarithm of such a density is
+#
+# $$ \log \mathcal N(x; m, s^2) = -\tfrac12 \log(2 \pi s^2) - \frac{(x - m)^2}{2 s^2} . $$
+#
+# Take the average by hand: only two averages under $q$ are needed. Try your result on paper: it has to be 0 if the two
+# are alike.
+#
 # The arguments are arrays of any shape, one entry for each dimension, and the dimensions are independent: what becomes of
 # their divergences? Return one number.
 
@@ -82,7 +87,7 @@ exercise(
         u * s[1],
     ),
     hints=[
-        "Translate the formula piece by piece; `jnp.log`, `**2`. It works on whole arrays at once.",
+        "The average of (x − m_q)² under q is q's variance. For that of (x − m_p)² write x − m_p = (x − m_q) + (m_q − m_p).",
         "Of independent dimensions densities multiply, logarithms add, and so do divergences.",
     ],
     slips=[
@@ -207,6 +212,16 @@ exercise(
             "jnp.exp(0.5 * log_std)",
             "The ½ belongs to encoders that return a log variance; this one returns log std.",
         ),
+        (
+            "mean + jnp.exp(log_std) * eps",
+            "jnp.exp(log_std) * (mean + eps)",
+            "The mean is scaled along with the noise: scale first, then move.",
+        ),
+        (
+            "jnp.exp(log_std)",
+            "jnp.exp(jnp.clip(log_std, -5, 3))",
+            "The logarithm is cut off: any width is allowed, also a large or a tiny one.",
+        ),
     ],
     laws=[
         (
@@ -232,9 +247,9 @@ exercise(
 # ## 1.3 · A bound in closed form
 # *difficulty ●●○ · 10 minutes*
 #
-# The smallest linear-Gaussian model: $z \sim \mathcal N(0, 1)$ and $x \sim \mathcal N(w z, s^2)$, with `weight` $= w$ and
-# `noise` $= s$. The encoder says $q(z \mid x) = \mathcal N(m, v^2)$ with `mean` $= m$ and `std` $= v$. Compute the two
-# terms of the ELBO, without sampling. For the first you need $\mathbb E_q[(x - w z)^2]$: a squared mean plus a variance.
+# The smallest linear-Gaussian model: $z \sim \mathcal N(0, 1)$ and $x \sim \mathcal N(a z, \tau^2)$, with `weight` $= a$ and
+# `noise` $= \tau$. The encoder says $q(z \mid x) = \mathcal N(m, s^2)$ with `mean` $= m$ and `std` $= s$. Compute the two
+# terms of the ELBO, without sampling. For the first you need $\mathbb E_q[(x - a z)^2]$: a squared mean plus a variance.
 
 
 # %% tags=["1.3"]
@@ -264,8 +279,8 @@ exercise(
         s[1] * unit_of_length(jax.random.fold_in(key, 1)),
     ),
     hints=[
-        "Under q, x − w z has mean x − w m. What is its variance?",
-        "log N(x; μ, s²) = −½ log(2π s²) − (x − μ)²/(2 s²), and only (x − μ)² depends on z. "
+        "Under q, x − a z has mean x − a m. What is its variance?",
+        "log N(x; μ, τ²) = −½ log(2π τ²) − (x − μ)²/(2 τ²), and only (x − μ)² depends on z. "
         "The matching term is exercise 1.1 with m_p = 0 and s_p = 1.",
     ],
     slips=[
@@ -298,7 +313,7 @@ exercise(
         (
             "weight**2 * std**2",
             "weight * std**2",
-            "The variance of w z is w² times the variance of z.",
+            "The variance of a z is a² times the variance of z.",
         ),
         (
             "- jnp.log(std)",
@@ -308,12 +323,12 @@ exercise(
         (
             "-0.5 * jnp.log(2 * jnp.pi * noise**2) - distance",
             "-distance",
-            "The Gaussian's normalisation −½ log(2π s²) is left out of log p(x | z).",
+            "The Gaussian's normalisation −½ log(2π τ²) is left out of log p(x | z).",
         ),
     ],
     laws=[
         (
-            "with the exact posterior the bound is the evidence, log N(x; 0, w² + s²)",
+            "with the exact posterior the bound is the evidence, log N(x; 0, a² + τ²)",
             lambda f: (
                 f(
                     jnp.asarray(0.7),
@@ -333,8 +348,8 @@ exercise(
 # *difficulty ●●○ · 10 minutes*
 #
 # The same model and the same encoder. First the exact posterior $p(z \mid x)$: the product of prior and likelihood is a
-# Gaussian in $z$, in which *precisions* (one over the variance) add up: 1 from the prior, $w^2/s^2$ from $x$. Its mean
-# is the variance times $w x / s^2$. Then return the gap between evidence and ELBO, as a divergence.
+# Gaussian in $z$, in which *precisions* (one over the variance) add up: 1 from the prior, $a^2/\tau^2$ from $x$. Its mean
+# is the variance times $a x / \tau^2$. Then return the gap between evidence and ELBO, as a divergence.
 
 
 # %% tags=["1.4"]
@@ -393,7 +408,7 @@ exercise(
         (
             "exact_variance * weight * x / noise**2",
             "x / weight",
-            "x/w is the cause that explains x best; the prior pulls the posterior's mean towards 0.",
+            "x/a is the cause that explains x best; the prior pulls the posterior's mean towards 0.",
         ),
         (
             "0.5 * (jnp",
@@ -498,6 +513,16 @@ exercise(
             "jnp.cumprod(alphas) ** 2",
             "Luo's ᾱ is a power already, our α²; don't square it again.",
         ),
+        (
+            "jnp.cumprod(alphas)",
+            "jnp.cumprod(alphas) / alphas",
+            "This is what is left *before* each step; γ_t belongs to the power after step t.",
+        ),
+        (
+            "jnp.cumprod(alphas)",
+            "jnp.cumprod(alphas[::-1])[::-1]",
+            "The product runs from the wrong end: after step t the first t shares have been taken.",
+        ),
     ],
     laws=[
         (
@@ -515,13 +540,13 @@ exercise(
 # *difficulty ●●● · build · 25 minutes*
 #
 # Now $x$ has several causes, $z_1, \dots, z_n$, each $\mathcal N(0, 1)$ and independent of the others, and
-# $x \sim \mathcal N(\sum_i w_i z_i,\, s^2)$. `weight` holds the $w_i$. Once $x$ is seen, the causes depend on each
-# other: if one explains $x$, the others need not. But our encoder is $q = \prod_i \mathcal N(z_i; m_i, v_i^2)$, with a
-# mean and a width for each cause and no correlations, as in most VAEs. Which $m_i$ and $v_i$ give the largest ELBO? And
+# $x \sim \mathcal N(\sum_i a_i z_i,\, \tau^2)$. `weight` holds the $a_i$. Once $x$ is seen, the causes depend on each
+# other: if one explains $x$, the others need not. But our encoder is $q = \prod_i \mathcal N(z_i; m_i, s_i^2)$, with a
+# mean and a width for each cause and no correlations, as in most VAEs. Which $m_i$ and $s_i$ give the largest ELBO? And
 # what is the gap that even they leave?
 #
-# *Predict first.* Let $n = 2$, $w_1 = w_2 = 1$ and $s = 0.01$, so that $x$ gives away the sum of the two causes, but not
-# which of them made it. How wide is the exact posterior of $z_1$ alone, about? Will the best $v_1$ be as wide, wider, or
+# *Predict first.* Let $n = 2$, $a_1 = a_2 = 1$ and $\tau = 0.01$, so that $x$ gives away the sum of the two causes, but not
+# which of them made it. How wide is the exact posterior of $z_1$ alone, about? Will the best $s_1$ be as wide, wider, or
 # narrower? When your function is right, look.
 #
 # Then derive and code, for any $n$. One route: the exact posterior is a Gaussian whose precision *matrix* $\Lambda$ is
@@ -592,10 +617,10 @@ exercise(
         u * widths(key, 1)[0],
     ),
     hints=[
-        "The log density of z given x is −½ zᵀz − (x − w·z)²/(2 s²) and a constant. Read off the matrix "
+        "The log density of z given x is −½ zᵀz − (x − a·z)²/(2 τ²) and a constant. Read off the matrix "
         "of the quadratic part: which entries does x add to the identity?",
-        "With precision Λ the divergence is ½ (Σ Λᵢᵢ vᵢ² + (m − μ)ᵀ Λ (m − μ) − n − Σ log vᵢ² − log det Λ). "
-        "Each vᵢ stands in two terms only. For a matrix I + a aᵀ the determinant is 1 + aᵀa.",
+        "With precision Λ the divergence is ½ (Σ Λᵢᵢ sᵢ² + (m − μ)ᵀ Λ (m − μ) − n − Σ log sᵢ² − log det Λ). "
+        "Each sᵢ stands in two terms only. For a matrix I + b bᵀ the determinant is 1 + bᵀb.",
     ],
     slips=[
         (
@@ -637,12 +662,22 @@ exercise(
         (
             "0.5 * (jnp.sum",
             "(jnp.sum",
-            "The ½ is missing: log v is half of log v².",
+            "The ½ is missing: log s is half of log s².",
         ),
         (
             "jnp.sum(jnp.log(1 + each))",
             "jnp.mean(jnp.log(1 + each))",
             "The logarithms of all causes are summed, not averaged.",
+        ),
+        (
+            "1 / jnp.sqrt(1 + weight**2 / noise**2)",
+            "jnp.ones_like(weight) / jnp.sqrt(1 + jnp.sum(weight**2) / noise**2)",
+            "Each cause has a width of its own: only its own weight is in Λᵢᵢ.",
+        ),
+        (
+            "jnp.sum(jnp.log(1 + each))",
+            "jnp.log(1 + jnp.sum(each))",
+            "That is one logarithm of the sum. Each width brings a logarithm of its own.",
         ),
     ],
     laws=[

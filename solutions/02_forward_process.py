@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 02 · The forward process: exercises
 #
-# *Five exercises, about 45 minutes · belongs to lesson 02 · the last one, marked build, is harder than the rest*
+# *Five exercises, about 50 minutes · belongs to lesson 02 · the last one, marked build, is harder than the rest*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
 # hint. Every check stands alone: go on to the next one whenever you like.
@@ -13,6 +13,8 @@ import jax.numpy as jnp
 from vdmlite.course import check, hint, solution, todo
 
 # %% tags=["author"]
+import numpy as np
+
 from vdmlite import process
 from vdmlite.course import exercise
 
@@ -21,17 +23,6 @@ def two_levels(key):
     """Two noise levels, the lower first."""
     low, gap = jax.random.uniform(key, (2,))
     return 8 * low - 6, 8 * low - 6 + 0.2 + 6 * gap
-
-
-def long_or_short(key):
-    """Two noise levels, the lower first, far apart or 0.00001; always in single precision.
-
-    The short steps lie near γ = 0: far from it a γ has so few digits that 1 − exp is exact.
-    """
-    low, gap, coin = jax.random.uniform(key, (3,), jnp.float32)
-    if coin < 0.3:
-        return low / 8, low / 8 + 1e-5
-    return 8 * low - 6, 8 * low - 6 + 0.2 + 3 * gap
 
 
 # %% [markdown]
@@ -165,6 +156,11 @@ exercise(
             "x - jnp",
             "A fair draw, since −ε is noise too, but the noise that is given is added.",
         ),
+        (
+            "jnp.sqrt(jax.nn.sigmoid(-gamma)) * x + jnp.sqrt(jax.nn.sigmoid(gamma)) * eps",
+            "x + jnp.exp(gamma / 2) * eps",
+            "That is z/α, the example with its noise on top. In a latent both are shrunk, so that α² + σ² = 1.",
+        ),
     ],
     laws=[
         (
@@ -268,104 +264,165 @@ exercise(
 )
 
 # %% [markdown]
-# ## 2.4 · One step back
-# *difficulty ●●○ · 10 minutes*
+# ## 2.4 · Between two latents
+# *difficulty ●●○ · 12 minutes*
 #
-# With $c = 1 - e^{\gamma_s - \gamma_t}$, the posterior $q(z_s \mid z_t, x)$ has mean
-# $\frac{\alpha_s}{\alpha_t}(1 - c)\, z_t + \alpha_s\, c\, x$ and standard deviation $\sigma_s \sqrt c$. Return both. Use
-# `jnp.expm1` for $c$: it keeps its digits when the step is small, and the check tries steps as small as 0.00001.
+# The lesson takes a step back for somebody who knows where the walk began, at $x$. Now nobody knows $x$, but two latents of
+# one walk are known: $z_r$ at the noise level $\gamma_r$ and the later $z_t$ at $\gamma_t$. What was between them? Return
+# the mean and the standard deviation of $q(z_s \mid z_r, z_t)$, for $\gamma_r < \gamma_s < \gamma_t$. (If $\gamma_r$ is very
+# low, $z_r$ is $x$, and this is the posterior of the lesson.)
+#
+# One route: divide each latent by its α. From one level to the next, noise is then added to a number, of the variance
+# $e^{\gamma_s} - e^{\gamma_r}$, and nothing else happens. You know the sum of two independent pieces of noise: what was the
+# first? Levels may lie as close as 0.00001 in single precision, so put your result in terms of `jnp.expm1`.
 
 
 # %% tags=["2.4"]
-def step_back(z_t, x, gamma_s, gamma_t):
-    """Return (mean, std) of q(z_s | z_t, x)."""
-    alpha_s = jnp.sqrt(jax.nn.sigmoid(-gamma_s))
-    alpha_t = jnp.sqrt(jax.nn.sigmoid(-gamma_t))
-    ### BEGIN SOLUTION the share of the noise that is fresh
-    c = -jnp.expm1(gamma_s - gamma_t)
+def between(z_r, z_t, gamma_r, gamma_s, gamma_t):
+    """Return (mean, std) of q(z_s | z_r, z_t)."""
+    alpha_r, alpha_s, alpha_t = (
+        jnp.sqrt(jax.nn.sigmoid(-gamma)) for gamma in (gamma_r, gamma_s, gamma_t)
+    )
+    ### BEGIN SOLUTION the share of the noise between r and t that is added from r to s
+    share = jnp.expm1(gamma_s - gamma_r) / jnp.expm1(gamma_t - gamma_r)
     ### END SOLUTION
     ### BEGIN SOLUTION the mean
-    mean = alpha_s / alpha_t * (1 - c) * z_t + alpha_s * c * x
+    mean = alpha_s * ((1 - share) * z_r / alpha_r + share * z_t / alpha_t)
     ### END SOLUTION
     ### BEGIN SOLUTION the standard deviation
-    std = jnp.sqrt(jax.nn.sigmoid(gamma_s) * c)
+    std = alpha_s * jnp.sqrt(share * jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s))
     ### END SOLUTION
     return mean, std
 
 
 # %% tags=["author"]
-exercise(
-    "2.4",
-    step_back,
-    inputs=lambda key: (
+def three_levels(key):
+    """Two latents and three noise levels, rising, the last two far apart or 0.00001."""
+    low, gap, coin = jax.random.uniform(jax.random.fold_in(key, 2), (3,), jnp.float32)
+    gamma_s = low / 8 if coin < 0.4 else 8 * low - 5
+    gamma_t = gamma_s + (1e-5 if coin < 0.4 else 0.2 + 3 * gap)
+    return (
         jax.random.normal(key, (3,)),
         jax.random.normal(jax.random.fold_in(key, 1), (3,)),
-        *long_or_short(jax.random.fold_in(key, 2)),
-    ),
+        gamma_s - 0.3 - 2 * gap,
+        gamma_s,
+        gamma_t,
+    )
+
+
+def by_two_transitions(z_r, z_t, gamma_r, gamma_s, gamma_t):
+    """The same by the package's transitions: precisions add up, in double precision."""
+    levels = [np.asarray(gamma, float) for gamma in (gamma_r, gamma_s, gamma_t)]
+    alpha2 = [1 / (1 + np.exp(gamma)) for gamma in levels]
+    noise = [np.exp(levels[0]), np.exp(levels[1]), np.exp(levels[2])]
+    first, second = noise[1] - noise[0], noise[2] - noise[1]
+    precision = 1 / first + 1 / second
+    places = z_r / np.sqrt(alpha2[0]), z_t / np.sqrt(alpha2[2])
+    mean = (places[0] / first + places[1] / second) / precision
+    return np.sqrt(alpha2[1]) * mean, np.sqrt(alpha2[1] / precision)
+
+
+def by_bayes(f):
+    """Bayes' rule on a grid with the package's transitions, and the answer's mean and width."""
+    z_r, z_t, levels = jnp.asarray(0.4), jnp.asarray(-0.7), (-2.0, -0.5, 0.6)
+    z_s = jnp.linspace(-6, 6, 4001)
+    log_q = jax.vmap(
+        lambda z: (
+            process.transition(z_r, *levels[:2]).log_prob(z)
+            + process.transition(z, *levels[1:]).log_prob(z_t)
+        )
+    )(z_s)
+    weight = jax.nn.softmax(log_q)
+    mean = jnp.sum(weight * z_s)
+    std = jnp.sqrt(jnp.sum(weight * (z_s - mean) ** 2))
+    return (mean, std), f(z_r, z_t, *map(jnp.asarray, levels))
+
+
+exercise(
+    "2.4",
+    between,
+    inputs=three_levels,
     hints=[
-        "expm1(u) is eᵘ − 1, and c is 1 − eᵘ. It lies between 0 and 1: which difference is u?",
-        "The variance is σ_s² c, and σ_s² is one of the powers of 2.1. Asked for is the width.",
+        "z/α is x plus noise of variance e^γ. From r to t noise of the variance e^(γ_t) − e^(γ_r) is added. Which part of it is there at s already?",
+        "Of a sum of two independent Gaussian numbers, the first is expected to have the share of the sum that it has of the variance. And at the ends there is no doubt left.",
+        "The variance of the first, if the sum is known, is first · second/(first + second). Take e^(γ_r) or e^(γ_s) out of each difference.",
     ],
     slips=[
         (
-            "gamma_s - gamma_t)",
-            "gamma_t - gamma_s)",
-            "s and t are swapped in c: it came out negative, but it is a share between 0 and 1.",
+            "jnp.expm1(gamma_s - gamma_r) / jnp.expm1(gamma_t - gamma_r)",
+            "(gamma_s - gamma_r) / (gamma_t - gamma_r)",
+            "Levels are logarithms. What is added up are variances, e^γ.",
         ),
         (
-            "-jnp.expm1(",
-            "jnp.expm1(",
-            "expm1(u) is eᵘ − 1, and c is 1 − eᵘ: put a minus in front.",
+            "jnp.expm1(gamma_s - gamma_r) / jnp.expm1(gamma_t - gamma_r)",
+            "jnp.exp(gamma_s - gamma_t)",
+            "That is the share if the walk begins at r with x itself. In z_r there is noise already.",
         ),
         (
-            "-jnp.expm1(",
-            "1 - jnp.exp(",
-            "The formula is right, but 1 − exp(…) loses its digits when the step is small: use expm1.",
+            "jnp.expm1(gamma_s - gamma_r) / jnp.expm1(gamma_t - gamma_r)",
+            "(jax.nn.sigmoid(gamma_s) - jax.nn.sigmoid(gamma_r)) / (jax.nn.sigmoid(gamma_t) - jax.nn.sigmoid(gamma_r))",
+            "σ² is the noise in z. After division by α it is e^γ.",
         ),
         (
-            "jnp.sqrt(jax.nn.sigmoid(gamma_s) * c)",
-            "jax.nn.sigmoid(gamma_s) * c",
-            "That is the variance; the standard deviation is its square root.",
+            "(1 - share) * z_r / alpha_r + share * z_t / alpha_t",
+            "share * z_r / alpha_r + (1 - share) * z_t / alpha_t",
+            "The wrong way round: while little noise was added, z_s is near z_r.",
         ),
         (
-            "sigmoid(gamma_s) * c)",
-            "sigmoid(gamma_t) * c)",
-            "The width of the step back is set by σ_s, the noise where we arrive, not by σ_t.",
+            "alpha_s * ((1 - share) * z_r / alpha_r + share * z_t / alpha_t)",
+            "(1 - share) * z_r + share * z_t",
+            "The signal shrinks on the way. Only latents divided by their α can be compared.",
         ),
         (
-            "alpha_s / alpha_t * (1 - c) * z_t",
-            "alpha_s / alpha_t * z_t",
-            "z_t keeps only the share 1 − c of its weight; the other share goes to x.",
+            "alpha_s * ((1 - share) * z_r / alpha_r + share * z_t / alpha_t)",
+            "(1 - share) * z_r / alpha_r + share * z_t / alpha_t",
+            "That is z_s/α_s: bring it back to the scale of a latent.",
         ),
         (
-            "alpha_s / alpha_t * (1 - c)",
-            "alpha_t / alpha_s * (1 - c)",
-            "The ratio is upside down: going back the signal grows, by α_s/α_t.",
+            "alpha_s * jnp.sqrt(",
+            "jnp.sqrt(",
+            "That is the width of z_s/α_s: bring it back to the scale of a latent.",
         ),
         (
-            "alpha_s * c * x",
-            "alpha_t * c * x",
-            "The signal at s has the scale α_s, not α_t.",
+            "jnp.sqrt(share * jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s))",
+            "(share * jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s))",
+            "Asked for is the standard deviation, the root of the variance.",
         ),
         (
-            "alpha_s * c * x",
-            "c * x",
-            "x enters with the scale that the signal has at s, α_s.",
+            "share * jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s)",
+            "jnp.exp(gamma_r) * jnp.expm1(gamma_s - gamma_r)",
+            "That is the doubt about z_s if z_r alone is known. z_t takes some of it away.",
+        ),
+        (
+            "share * jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s)",
+            "jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s)",
+            "That is the doubt about z_s if z_t alone is known. z_r takes some of it away: the share.",
+        ),
+        (
+            "jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s)",
+            "(jnp.exp(gamma_t) - jnp.exp(gamma_s))",
+            "A difference of two numbers that nearly agree loses its digits: jnp.expm1 keeps them.",
+        ),
+        (
+            "alpha_s * jnp.sqrt(share * jnp.exp(gamma_s) * jnp.expm1(gamma_t - gamma_s))",
+            "jnp.sqrt(jax.nn.sigmoid(gamma_s) * -jnp.expm1(gamma_s - gamma_t))",
+            "That is the lesson's width, for somebody who knows x. Here the walk is known from z_r on, where noise is in it already.",
         ),
     ],
     laws=[
         (
-            "a step of no size moves nothing",
+            "where z_r is the example, at γ = −40, it is the posterior of the lesson, vdmlite's",
             lambda f: (
-                f(jnp.asarray(0.7), jnp.asarray(-0.2), jnp.asarray(1.0), jnp.asarray(1.0))[0],
-                jnp.asarray(0.7),
+                f(*(jnp.asarray(a) for a in (0.7, -0.2, -40.0, -1.0, 0.5))),
+                (
+                    process.posterior(jnp.asarray(-0.2), jnp.asarray(0.7), -1.0, 0.5).mean,
+                    process.posterior(jnp.asarray(-0.2), jnp.asarray(0.7), -1.0, 0.5).std,
+                ),
             ),
-        )
+        ),
+        ("it is Bayes' rule with two steps of the package, on a grid", by_bayes),
     ],
-    ships=lambda z_t, x, s, t: (
-        process.posterior(z_t, x, s, t).mean,
-        process.posterior(z_t, x, s, t).std,
-    ),
+    ships=by_two_transitions,
 )
 
 # %% [markdown]
@@ -511,5 +568,5 @@ exercise(
 #
 # ## Now import it
 #
-# What you wrote is `vdmlite.process`: `alpha` and `sigma`, `marginal`, `transition`, `posterior`. From the next lesson
-# on we import it.
+# What you wrote is `vdmlite.process`: `alpha` and `sigma`, `marginal`, `transition`, and `posterior`, which is 2.4 for a
+# walk that begins at $x$. From the next lesson on we import it.

@@ -64,12 +64,6 @@ def gaussian_errors(gammas, stds=(0.5,)):
     return sum(each[1:], each[0])
 
 
-def true_area(gammas):
-    """Half the area under those errors in one dimension, from the first level to the last."""
-    ends = jnp.log(4 + jnp.exp(-gammas[jnp.array([0, -1])]))
-    return 0.5 * (ends[0] - ends[1])
-
-
 def how_often(steps, T):
     """How often each of the steps 1 … T is among the numbers."""
     return np.bincount(np.asarray(steps, int), minlength=T + 1)[1:]
@@ -168,6 +162,11 @@ exercise(
             "jnp.sum(",
             "jnp.mean(",
             "Nats add up over the dimensions: take the sum, not the mean.",
+        ),
+        (
+            "jnp.exp(-gamma) * jnp",
+            "jax.nn.sigmoid(-gamma) * jnp",
+            "That is α². The error of ε̂ is SNR, α²/σ², times the one of x̂.",
         ),
     ],
     laws=[
@@ -349,90 +348,139 @@ exercise(
 )
 
 # %% [markdown]
-# ## 5.4 · The staircase from both sides
+# ## 5.4 · The level that can go
 # *difficulty ●●● · 15 minutes*
 #
-# You are given noise levels `gammas` $= \gamma_0 < \gamma_1 < \dots < \gamma_T$, from clean to noisy, and `errors`,
-# the values of $\mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2$ at each of them. Return two sums, in nats:
+# A walk has the noise levels `gammas` $= \gamma_0 < \gamma_1 < \dots < \gamma_T$, and `errors` are the values of
+# $\mathbb E\lVert \varepsilon - \hat\varepsilon \rVert^2$ at each of them. One step is to be saved: one of the inner
+# levels $\gamma_1, \dots, \gamma_{T-1}$ is left out, and the two steps beside it become one. Return
 #
-# - `above`, the diffusion loss $L_T$: half the area of the stairs, each as high as the error of $\hat x$ at its noisy
-#   end;
-# - `below`, half the area of the same stairs with the error of $\hat x$ taken at the clean end of each step.
+# - `dearer`, an array with one number for each inner level: by how many nats the diffusion loss $L_T$ grows if just this level goes;
+# - `place`, which of $\gamma_0, \dots, \gamma_T$ should go, so that the loss grows the least (a number from 1 to $T - 1$).
 #
-# A stair is as wide as the stretch of SNR that it covers. Mind that you are given errors of $\hat\varepsilon$, not of
-# $\hat x$: express both sums in the gaps $\gamma_t - \gamma_s$ and these errors. (`jnp.expm1(y)` is $e^y - 1$ with
-# all its digits.) The limit $L_\infty$ lies between the two sums if the error of $\hat x$ falls as SNR grows.
+# Draw two neighbouring stairs of the lesson before you code: which piece of area is added? You are given errors of
+# $\hat\varepsilon$, not of $\hat x$. (`jnp.expm1(y)` is $e^y - 1$ with all its digits.)
+#
+# *Predict first*: for the best guess, can one of the numbers be negative? And for a trained network?
 
 
 # %% tags=["5.4"]
-def both_sides(gammas, errors):
-    """Return (above, below) in nats."""
-    gap = gammas[1:] - gammas[:-1]
-    ### BEGIN SOLUTION half the sum over the steps, with the error at the noisy end
-    above = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])
+def level_to_drop(gammas, errors):
+    """Return (what the loss without each inner level is larger, the level that should go)."""
+    clean, middle, noisy = gammas[:-2], gammas[1:-1], gammas[2:]
+    ### BEGIN SOLUTION what the two steps beside each inner level cost, as they are
+    two = 0.5 * jnp.expm1(middle - clean) * errors[1:-1]
+    two = two + 0.5 * jnp.expm1(noisy - middle) * errors[2:]
     ### END SOLUTION
-    ### BEGIN SOLUTION half the sum over the steps, with the error at the clean end
-    below = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])
+    ### BEGIN SOLUTION what one step in their place costs
+    one = 0.5 * jnp.expm1(noisy - clean) * errors[2:]
     ### END SOLUTION
-    return above, below
+    ### BEGIN SOLUTION by how much the loss grows
+    dearer = one - two
+    ### END SOLUTION
+    ### BEGIN SOLUTION the level that should go
+    place = jnp.argmin(dearer) + 1
+    ### END SOLUTION
+    return dearer, place
 
 
 # %% tags=["author"]
+LEVELS = jnp.array([-4.0, -2.5, -1.0, -0.7, 1.0, 3.0])
+
+
+def stairs_without(place=None):
+    """The stairs of Gaussian data of width ½ on those levels, one of which may be left out."""
+    gammas = LEVELS if place is None else jnp.delete(LEVELS, place)
+    return 0.5 * jnp.sum(jnp.expm1(jnp.diff(gammas)) * gaussian_errors(gammas)[1:])
+
+
 exercise(
     "5.4",
-    both_sides,
+    level_to_drop,
     inputs=some_levels,
     hints=[
-        "A stair costs ½ (SNR(s) − SNR(t)) ‖x − x̂‖². At its noisy end ‖x − x̂‖² = e^(γ_t) ‖ε − ε̂‖²: multiply out.",
-        "At the clean end the same error stands with e^(γ_s) in place of e^(γ_t).",
-        "errors[1:] are those at the noisy ends, errors[:-1] those at the clean ends.",
+        "A step pays the error at its noisy end. Which of the two steps keeps its error when they become one, and which gets another one?",
+        "A step costs ½ (e^(γ_t − γ_s) − 1) times the error of ε̂ at γ_t: take the one long step less the two short ones.",
+        "The first entry of `dearer` belongs to γ_1, not to γ_0.",
     ],
     slips=[
         (
-            "jnp.expm1(gap) * errors[1:]",
-            "jnp.expm1(gap) * errors[:-1]",
-            "The first sum has the error of the clean end: a step begins at its noisy end, errors[1:].",
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * jnp.expm1(noisy - clean) * errors[1:-1]",
+            "The level in the middle is gone: the one step begins at the noisy level and pays the error there.",
         ),
         (
-            "-jnp.expm1(-gap) * errors[:-1]",
-            "jnp.expm1(gap) * errors[:-1]",
-            "The second weight still belongs to the noisy end: at the clean end SNR(s) − SNR(t) is to be divided by SNR(s).",
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * (jnp.expm1(middle - clean) + jnp.expm1(noisy - middle)) * errors[2:]",
+            "Factors of ε̂'s error don't add up: e^(a + b) − 1 is more than (e^a − 1) + (e^b − 1). It is stretches of SNR that add up.",
         ),
         (
-            "0.5 * jnp.sum",
-            "jnp.sum",
-            "The half is missing: a step costs half the area of its rectangle.",
+            "0.5 * jnp.expm1(middle - clean) * errors[1:-1]",
+            "0.5 * jnp.expm1(middle - clean) * errors[:-2]",
+            "A step pays the error at its noisy end, for the cleaner step that of the middle level.",
         ),
         (
-            "jnp.expm1(gap)",
-            "gap",
-            "Weighing by γ_t − γ_s alone is the limit of short steps; a step of this length costs e^(γ_t − γ_s) − 1.",
+            "two + 0.5 * jnp.expm1(noisy - middle) * errors[2:]",
+            "two + 0.5 * jnp.expm1(noisy - middle) * errors[1:-1]",
+            "A step pays the error at its noisy end, for the noisier step that of the upper level.",
         ),
         (
-            "above = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])\n    below = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])",
-            "below = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])\n    above = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])",
-            "The two sums are swapped: the stairs lie above the curve when the error is that of the noisy end.",
+            "    two = two + 0.5 * jnp.expm1(noisy - middle) * errors[2:]\n",
+            "",
+            "Two steps are saved and one is paid: the noisier one was left out.",
+        ),
+        (
+            "one - two",
+            "two - one",
+            "The sign: a walk with a level less costs more.",
+        ),
+        (
+            "one - two",
+            "one",
+            "That is what the one step costs. The two others are saved.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "jnp.argmin(dearer)",
+            "The first inner level is γ_1: count from 1.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "jnp.argmax(dearer) + 1",
+            "That is the level that is missed the most.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "jnp.argmin(jnp.abs(dearer)) + 1",
+            "A negative number is a saving: take the smallest, not the one next to 0.",
+        ),
+        (
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * jnp.expm1(noisy - clean) * 0.5 * (errors[1:-1] + errors[2:])",
+            "Nothing is learned on the way: the one long step pays the error at its noisy end from its beginning to its end.",
+        ),
+        (
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * (jnp.exp(-clean) - jnp.exp(-noisy)) * errors[2:]",
+            "A difference of SNRs is the factor of an error of x̂. These are errors of ε̂.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "len(dearer) - jnp.argmin(dearer)",
+            "This counts from the noisy end. γ_0 is the clean one.",
         ),
     ],
     laws=[
         (
-            "four steps from γ = 5 to −13.3 cost 99.9746 nats for Gaussian data of width ½",
+            "it is the difference of two whole staircases, for each level of Gaussian data of width ½",
             lambda f: (
-                f(jnp.linspace(-13.3, 5, 5), gaussian_errors(jnp.linspace(-13.3, 5, 5)))[0],
-                jnp.asarray(99.974633),
+                f(LEVELS, gaussian_errors(LEVELS))[0],
+                jnp.stack([stairs_without(i) - stairs_without() for i in range(1, 5)]),
             ),
         ),
         (
-            "the limit lies between the two sums",
-            lambda f: (
-                np.sign(
-                    np.array(
-                        f(jnp.linspace(-4, 3, 20), gaussian_errors(jnp.linspace(-4, 3, 20)))
-                    )
-                    - float(true_area(jnp.linspace(-4, 3, 20)))
-                ),
-                np.array([1.0, -1.0]),
-            ),
+            "for these data γ = 1 should go: hardly any SNR is won there, and less than at −0.7, whose neighbour is near",
+            lambda f: (LEVELS[int(f(LEVELS, gaussian_errors(LEVELS))[1])], jnp.asarray(1.0)),
         ),
     ],
 )
@@ -538,5 +586,7 @@ exercise(
 # ## Now import it
 #
 # What you wrote is `vdmlite.continuous_diffusion_loss` with the reading `from_x` (5.1), and what
-# `vdmlite.discrete_diffusion_loss` makes of a time from `vdmlite.spread_times` (5.3). The closed form of 5.2 and the
-# sums of 5.4 are what the tests of the package hold them against.
+# `vdmlite.discrete_diffusion_loss` makes of a time from `vdmlite.spread_times` (5.3). The closed form of 5.2 is
+# what the tests of the package hold them against. What 5.4 does for one level lesson 10 does for all: it finds the best
+# levels for every number of steps. (For the best guess no number of 5.4 is negative: every cut saves. A trained network
+# may be worse at one level than at a noisier one, and do better without it.)

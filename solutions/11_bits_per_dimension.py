@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 11 · Bits per dimension: exercises
 #
-# *Six exercises, about 70 minutes · belongs to lesson 11*
+# *Six exercises, about 75 minutes · belongs to lesson 11*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
 # hint. Every check stands alone: go on to the next one whenever you like.
@@ -50,14 +50,15 @@ def exact_cost():
 
 
 def some_pixels(key):
-    """Seven pixels of five levels, latents that need not fit them, and a noise level.
+    """Seven pixels of six levels in groups, latents that need not fit them, and a noise level.
 
     The first pixel is black and its latent white, so far apart that probabilities underflow.
     """
-    k_key, z_key, gamma_key = jax.random.split(key, 3)
-    k = jax.random.randint(k_key, (7,), 0, 5).at[0].set(0)
+    k_key, z_key, gamma_key, group_key = jax.random.split(key, 4)
+    group = 2 + int(jax.random.bernoulli(group_key))
+    coarse = jax.random.randint(k_key, (7,), 0, 6 // group).at[0].set(0)
     z_0 = (0.7 * jax.random.normal(z_key, (7,))).at[0].set(1.2)
-    return k, z_0, jax.random.uniform(gamma_key, minval=-7.5, maxval=-2.5), 5
+    return coarse, z_0, jax.random.uniform(gamma_key, minval=-7.5, maxval=-1.5), 6, group
 
 
 def some_logits(key):
@@ -268,106 +269,163 @@ exercise(
 )
 
 # %% [markdown]
-# ## 11.3 · The decoder
-# *difficulty ●●○ · 10 minutes*
+# ## 11.3 · Coarse levels
+# *difficulty ●●○ · 12 minutes*
 #
 # The last step of the model turns the cleanest latent $z_0$ back into levels. It treats every pixel by itself:
 #
 # $$ p(k \mid z_0) \;\propto\; \exp\!\left(-\tfrac12\, e^{-\gamma_0} \left(z_0/\alpha_0 - \mathrm{value}_k\right)^2\right) , $$
 #
 # where $\gamma_0$ is the noise level of $z_0$ and $\alpha_0$ its α, and "∝" says that the probabilities of the $V$ levels of a pixel are to add
-# up to 1. Here an image is a row of $D$ pixels: `k` holds its levels and `z_0` its latents, both of shape `(D,)`. Return
-# $\log p(k \mid z_0)$ of the whole image, in nats. `jax.nn.log_softmax(a)` is the logarithm of $e^a / \sum e^a$, the sum taken over the last axis.
+# up to 1. Now somebody does not care for fine shades: `group` neighbouring levels count as one *coarse* level. Levels 0 to `group` − 1
+# are coarse level 0, the next `group` are coarse level 1, and so on; $V$ is a multiple of `group`. The model stays as it is. What does it say of
+# coarse levels?
+#
+# An image is a row of $D$ pixels here: `coarse` holds its coarse levels and `z_0` its latents, both of shape `(D,)`. Return the
+# logarithm of the probability that the whole image has these coarse levels, in nats. It is to be finite even where probabilities are too small for single
+# precision. `jax.nn.log_softmax(a)` is the logarithm of $e^a / \sum e^a$, and `jax.nn.logsumexp(a, axis=-1)` that of $\sum e^a$; both sum
+# over the last axis.
+#
+# *Predict first*: is this the same as a decoder for $V/\mathrm{group}$ levels, each `group` times as wide?
 
 
 # %% tags=["11.3"]
-def log_prob(k, z_0, gamma_0, V):
-    """Return log p(k | z_0) in nats, over all pixels."""
+def log_prob_coarse(coarse, z_0, gamma_0, V, group):
+    """Return the log-probability of an image's coarse levels given z_0, in nats."""
     alpha_0 = jnp.sqrt(jax.nn.sigmoid(-gamma_0))
     values = 2 * (jnp.arange(V) + 0.5) / V - 1
-    ### BEGIN SOLUTION each pixel's z_0/α_0 less each level's value, of shape (D, V)
+    ### BEGIN SOLUTION the log-probability of each fine level in each pixel, of shape (D, V)
     gap = z_0[:, None] / alpha_0 - values[None, :]
-    ### END SOLUTION
-    ### BEGIN SOLUTION the log-probability of each level in each pixel, of shape (D, V)
     log_p = jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)
     ### END SOLUTION
-    picked = log_p[jnp.arange(len(k)), k]  # from each pixel's row the entry of its level
+    ### BEGIN SOLUTION the log-probability of each coarse level in each pixel
+    grouped = jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)
+    ### END SOLUTION
+    picked = grouped[
+        jnp.arange(len(coarse)), coarse
+    ]  # from each pixel's row the entry of its level
     ### BEGIN SOLUTION the log-probability of the image
     return jnp.sum(picked)
     ### END SOLUTION
 
 
 # %% tags=["author"]
+def grouped_by_the_package(coarse, z_0, gamma_0, V, group):
+    """Each pixel's levels one by one, from the package's decoder."""
+    decoder = vdmlite.LevelDecoder(V)
+    fine = group * coarse[:, None] + jnp.arange(group)[None]
+    one = jax.vmap(lambda k, z: decoder.log_prob(k[None], z[None], gamma_0), (0, None))
+    return jnp.sum(jax.nn.logsumexp(jax.vmap(one)(fine, z_0), axis=-1))
+
+
 exercise(
     "11.3",
-    log_prob,
+    log_prob_coarse,
     inputs=some_pixels,
+    ships=grouped_by_the_package,
     hints=[
-        "z_0[:, None] is a column of shape (D, 1), values[None, :] a row of shape (1, V). What shape has their difference?",
-        "log_softmax wants the exponent of each level, up to a constant that all levels of the pixel share.",
-        "Independent pixels multiply, so their logarithms …?",
+        "Begin with the fine levels: z_0[:, None] is a column of shape (D, 1), values[None, :] a row of shape (1, V). What shape has their difference?",
+        "A coarse level is this fine level *or* that one. What do probabilities do then, and how does one do it with logarithms?",
+        "a.reshape(D, V // group, group) puts neighbours side by side on a last axis of its own. And of independent pixels the probabilities multiply.",
     ],
     slips=[
         (
-            "z_0[:, None] / alpha_0 - values",
-            "z_0[:, None] - values",
-            "The latent holds α_0 x: divide it by α_0 before it is compared with values of x.",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jnp.sum(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "This adds logarithms, and so multiplies probabilities. A coarse level is one fine level or another: their probabilities add up.",
         ),
         (
-            "jnp.exp(-gamma_0)",
-            "jnp.exp(gamma_0)",
-            "The sign of γ_0: the cleaner the latent, the surer the decoder, so the factor is the SNR, e^(−γ_0).",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jnp.log(jnp.sum(jnp.exp(log_p.reshape(len(z_0), V // group, group)), axis=-1))",
+            "Far from z_0 probabilities are 0 in single precision, and the logarithm of 0 is not finite. logsumexp never forms them.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jnp.max(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "That is the likeliest of the fine levels alone. The others count as well.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jnp.mean(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "A mean of logarithms is no probability: those of the fine levels add up.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), group, V // group), axis=1)",
+            "Levels that are far apart are grouped here. Neighbours belong together.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "log_p[:, ::group]",
+            "That is the first fine level of each group alone.",
+        ),
+        (
+            "gap = z_0[:, None] / alpha_0 - values[None, :]",
+            "gap = z_0[:, None] - values[None, :]",
+            "The latent is α x plus noise: divide it by α_0 before you compare.",
+        ),
+        (
+            "-0.5 * jnp.exp(-gamma_0)",
+            "-0.5 / jax.nn.sigmoid(gamma_0)",
+            "σ_0² is the variance of the noise in z_0. After the division by α_0 it is e^γ_0.",
+        ),
+        (
+            "-0.5 * jnp.exp(-gamma_0)",
+            "-0.5 * jnp.exp(-gamma_0 / 2)",
+            "e^(γ_0/2) is the width; the exponent has the variance.",
         ),
         (
             "-0.5 * jnp.exp(-gamma_0)",
             "-jnp.exp(-gamma_0)",
-            "The half in the exponent is missing.",
-        ),
-        (
-            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
-            "-0.5 * jnp.exp(-gamma_0) * gap**2",
-            "These exponents are not normalised: the probabilities of a pixel's levels have to add up to 1.",
-        ),
-        (
-            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
-            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2, axis=0)",
-            "This normalises over the pixels, the first axis; it is the levels of one pixel that compete.",
-        ),
-        (
-            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
-            "jnp.log(jax.nn.softmax(-0.5 * jnp.exp(-gamma_0) * gap**2))",
-            "The probability of a level far away is too small for single precision and becomes 0, and log 0 = −∞: "
-            "log_softmax never forms it.",
+            "The half of a Gaussian's exponent is missing.",
         ),
         (
             "jnp.sum(picked)",
             "jnp.mean(picked)",
-            "That is the mean over the pixels; nats of independent pixels add up.",
+            "Asked for is the whole image: independent pixels multiply, and their logarithms add up.",
         ),
         (
-            "jnp.sum(picked)",
-            "jnp.sum(picked) / jnp.log(2)",
-            "These are bits; asked are nats, the unit of the natural logarithm.",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1) - jnp.log(group)",
+            "That is the mean of the probabilities in a group. The chance of one or another is their sum.",
         ),
         (
-            "jnp.exp(-gamma_0) * gap**2",
-            "gap**2",
-            "The gap is to be measured in widths of the noise, e^(γ_0/2): its square is multiplied by e^(−γ_0).",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.log_softmax(log_p.reshape(len(z_0), V // group, group).sum(-1))",
+            "This multiplies the probabilities of a group and normalises then. They add up, and need no other norm.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "log_p[:, group - 1 :: group]",
+            "That is the last fine level of each group alone.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap.reshape(len(z_0), V // group, group).mean(-1) ** 2)",
+            "That is a decoder of coarse levels, which puts each at the middle of its group. The fine levels have centres of their own.",
         ),
     ],
     laws=[
         (
-            "the probabilities of all the levels that a pixel can have add up to 1",
+            "in groups of one it is the package's decoder",
+            lambda f: (
+                f(jnp.array([0, 3]), jnp.array([-0.5, 0.4]), jnp.asarray(-2.0), 4, 1),
+                vdmlite.LevelDecoder(4).log_prob(
+                    jnp.array([0, 3]), jnp.array([-0.5, 0.4]), jnp.asarray(-2.0)
+                ),
+            ),
+        ),
+        (
+            "the probabilities of all the coarse levels of a pixel add up to 1",
             lambda f: (
                 sum(
-                    jnp.exp(f(jnp.array([k]), jnp.array([0.3]), jnp.asarray(-2.0), 4))
-                    for k in range(4)
+                    jnp.exp(f(jnp.array([k]), jnp.array([0.3]), jnp.asarray(-1.0), 6, 2))
+                    for k in range(3)
                 ),
                 jnp.asarray(1.0),
             ),
         ),
     ],
-    ships=lambda k, z_0, gamma_0, V: vdmlite.LevelDecoder(V).log_prob(k, z_0, gamma_0),
 )
 
 # %% [markdown]
@@ -606,8 +664,9 @@ exercise(
 # The lesson measures what the decoder costs at four noise levels. Now you go the other way: your images have $V$ levels, the decoder
 # may cost so many `bits` for each pixel, and you want the noise level $\gamma_0$ at which it costs just that. Return $\gamma_0$.
 #
-# The cost is that of 11.3: $-\log_2 p(k \mid z_0)$ on average, over the noise of $z_0$ and over all $V$ levels, each as likely as the
-# others. No formula gives it, but it can be computed without drawing a single random number, and it grows with $\gamma_0$.
+# The cost is $-\log_2 p(k \mid z_0)$ on average, with the decoder of 11.3 and no grouping, over the noise of $z_0$ and over all $V$ levels,
+# each as likely as the others. No formula gives it, but it can be computed without drawing a single random number, and it grows with
+# $\gamma_0$.
 #
 # The check is a measurement: it runs the package's decoder at the noise level that you return. When it passes, call
 # `clean_end(256, 0.01)`, which takes a little longer, and compare it with the −13.3 of VDM.
@@ -731,8 +790,11 @@ exercise(
 )
 
 # %% [markdown]
+# What was to be predicted in 11.3: no. A decoder of wide levels takes them for values that lie far apart, and so it is too sure next to the edge
+# between two of them: there the true values, two fine levels, may be neighbours.
+#
 # ## Now import it
 #
-# What you wrote is in `vdmlite.LevelDecoder`, whose `embed` and `mode` go there and back (11.1) and whose `log_prob` is 11.3;
+# What you wrote is in `vdmlite.LevelDecoder`, whose `embed` and `mode` go there and back (11.1) and whose `log_prob` is 11.3 in groups of one;
 # in `vdmlite.data.dequantise` and `vdmlite.bits_per_dim` (11.2); in `vdmlite.nn.fourier_features`, whose defaults are for 256
 # levels (11.4); and in `vdmlite.from_level_logits` (11.5).

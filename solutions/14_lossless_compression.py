@@ -93,6 +93,11 @@ exercise(
             "-np.mean(np.log2(counts / np.sum(counts)))",
             "This mean takes all symbols to be equally frequent: weigh each by its share p.",
         ),
+        (
+            "-np.sum(p * np.log2(counts / np.sum(counts)))",
+            "-np.sum(counts / np.sum(counts) * np.log2(np.where(p > 0, p, 1)))",
+            "The roles are exchanged: symbols come with the shares p, and the coder charges by its counts.",
+        ),
     ],
     laws=[
         (

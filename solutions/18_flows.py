@@ -586,6 +586,11 @@ exercise(
             "left * np.exp(-np.tanh(right @ C)) - right @ D",
             "The shift was added last, so it is taken off first.",
         ),
+        (
+            "stretch_left = np.tanh(right @ C)",
+            "stretch_left = np.tanh(x[:, 2:] @ C)",
+            "The second coupling looks at the right half after it was bent.",
+        ),
     ],
     laws=[
         (

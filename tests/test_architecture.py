@@ -51,14 +51,18 @@ FLOORS = {
         10,
     ),
     "neighbours": 10,
-    **dict.fromkeys([f"neighbours.{n}" for n in ("hierarchy", "super_resolution")], 11),
+    **dict.fromkeys(
+        [f"neighbours.{n}" for n in ("axial", "hierarchy", "super_resolution")], 11
+    ),
     "codec.laws": 10,
     "codec.stack": 11,
     "codec.moves": 12,
     "codec.vdm": 13,
     "codec.archive": 14,
     "codec": 15,
-    **dict.fromkeys([f"neighbours.{n}" for n in ("bit_swap", "local_bits_back")], 16),
+    **dict.fromkeys(
+        [f"neighbours.{n}" for n in ("axial_code", "bit_swap", "local_bits_back")], 16
+    ),
     **dict.fromkeys(["engine.published", "engine.checkpoint", "engine.devices"], 10),
     **dict.fromkeys(["engine.download", "engine.datasets", "engine.datasets.reading"], 10),
     **dict.fromkeys([f"engine.datasets.{n}" for n in ("cifar10", "imagenet")], 11),
@@ -140,7 +144,7 @@ def test_no_floor_is_vacant():
         ("networks", NETWORKS, 550),
         ("engine", ENGINE, 2760),
         ("codec", CODEC, 1200),
-        ("systems around it", NEIGHBOURS, 2240),
+        ("systems around it", NEIGHBOURS, 2800),
     ],
 )
 def test_the_package_is_small(name, files, most):

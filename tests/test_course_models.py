@@ -20,6 +20,7 @@ from vdmlite.course import baselines, build, chains, checkout, judge, pretrained
 from vdmlite.data import Images
 from vdmlite.engine.datasets import reading
 from vdmlite.engine.download import matches
+from vdmlite.neighbours import super_resolution
 
 pytestmark = pytest.mark.course
 
@@ -168,6 +169,30 @@ def test_a_model_has_the_bits_that_are_stated(name):
     mean, error = plan.measure(pretrained.load(name), plan.images(), key=jax.random.key(1))
     assert error < 0.04  # or nothing would be said
     assert abs(mean - plan.bits) < 0.02 + 4 * error
+
+
+def test_a_model_is_fitted_with_the_condition_of_each_image():
+    """The small image is the large one: who is told it has nothing left to learn."""
+    images = made_up(5, train=64, test=8, shape=(2, 2, 1))
+    key = jax.random.key(0)
+
+    def left(conditions) -> float:
+        factor = None if conditions is None else 1
+        stage = super_resolution.stage((2, 2, 1), 5, factor=factor, width=16, depth=1, key=key)
+        how = {"steps": 400, "batch_size": 64, "key": key}
+        model, curve = pretrained.fit(stage, images, conditions, **how)
+        assert len(curve) == 400
+        assert model is not stage
+        return float(np.mean(curve[-20:]))
+
+    assert left(images.train) < 0.7 * left(None)
+
+
+def test_small_mnist_has_the_means_of_squares():
+    large, small = data.mnist(), pretrained.small_mnist()
+    assert small.train.shape == (4500, 7, 7, 1)
+    assert small.test[3, 2, 5, 0] == np.rint(large.test[3, 8:12, 20:24].mean())
+    assert small.levels == 256
 
 
 def test_any_model_descends_and_is_measured_in_bits():

@@ -294,10 +294,14 @@ def test_a_list_will_do_for_a_tuple():
 
 
 KINDS = ["2.1", "2.2", "3.6"]  # two values, an array, a number
+ENDLESS: list = [1.0]
+ENDLESS.append(ENDLESS)
 
 
 @pytest.mark.parametrize("number", KINDS)
-@pytest.mark.parametrize("strange", ["a", "1.5", {}, [[1], [1, 2]], 1j, np.array(None)])
+@pytest.mark.parametrize(
+    "strange", ["a", "1.5", {}, [[1], [1, 2]], 1j, np.array(None), ENDLESS]
+)
 def test_what_is_no_number_gets_a_sentence(number, strange):
     exercise = find(number)
     wanted = exercise.solve(*exercise.draws()[0])
@@ -407,6 +411,13 @@ def difference(x, y):
     return x - y
 
 
+def tally(x):
+    total = 0.0
+    for one in x:
+        total += one**2
+    return total
+
+
 def dear(x):
     return jnp.sum(x) * sum(abs(2) for _ in range(50_000))
 
@@ -511,6 +522,11 @@ def test_the_place_is_told_if_the_student_knows_its_name():
 
 def test_a_slip_that_keeps_a_loop_from_ending_is_no_trap():
     assert "Exactly these" in told(WALK, ("range(steps)", "range(1, steps + 1)"))
+
+
+def test_what_grows_in_place_has_slips_too():
+    exercise = an_exercise(tally, lambda key: tuple(numbers(key, (4,))))
+    assert "if a square" in told(exercise, ("one**2", "one"))
 
 
 def test_naming_has_bounds():

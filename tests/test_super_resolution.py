@@ -118,6 +118,33 @@ def test_the_loop_the_evaluator_and_the_draws_take_small_images(key):
     assert not all(np.array_equal(a, b) for a, b in zip(old, new, strict=True))
 
 
+@pytest.mark.parametrize(("levels", "start"), [(17, -7.97), (256, -13.39)])
+def test_a_stage_begins_where_levels_are_as_far_apart_for_any_number(levels, start, key):
+    stage = sr.stage((4, 4, 1), levels, width=8, depth=1, key=key)
+    assert float(stage.schedule(0.0)) == pytest.approx(start, abs=0.01)
+    assert float(stage.schedule(1.0)) == pytest.approx(5.0)
+    untrained = vdm.evaluate(stage, some(4, (4, 4, 1)), draws=2, key=key).bits.loss
+    assert np.isfinite(untrained.mean)
+
+
+def test_a_stage_with_a_factor_is_told_the_small_image(key):
+    stage = sr.stage(SHAPE, 17, factor=2, noise=0.1, width=8, depth=1, key=key)
+    assert isinstance(stage.denoiser, vdm.NetDenoiser)
+    net = stage.denoiser.net
+    assert isinstance(net, sr.ImageNet)
+    assert (net.small, net.noise, net.levels) == ((4, 2, 1), 0.1, 17)
+    stage = eqx.tree_at(
+        lambda v: v.denoiser.net,  # pyright: ignore[reportAttributeAccessIssue]
+        stage,
+        perturbed(net, key=key),
+    )
+    data, z = some(), jax.random.normal(key, SHAPE)
+    one, other = (stage.given(low).predict(z, 0.5).x for low in sr.shrink(data, 2)[:2])
+    assert not np.allclose(one, other)
+    with pytest.raises(ValueError, match="factor 3 does not divide 8×4"):
+        sr.stage(SHAPE, 17, factor=3, key=key)
+
+
 def test_a_cascade_gives_each_model_the_draws_of_the_one_before(key):
     """Exact where the large image is known from the small one: every level is copied."""
 

@@ -468,6 +468,7 @@ def _slots(line: ast.stmt, number: int) -> list[Slot]:
 NO_EXPRESSIONS = frozenset(
     (
         (ast.Assign, "targets"),
+        (ast.AugAssign, "target"),
         (ast.For, "target"),
         (ast.comprehension, "target"),
         (ast.FunctionDef, "args"),

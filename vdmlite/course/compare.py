@@ -18,6 +18,9 @@ def numbers(value: Any) -> np.ndarray:
     Raises:
         TypeError, ValueError: it is anything else.
     """
+    # A list that holds itself would be unfolded until memory ends.
+    if _is_deep(value):
+        raise TypeError("lists in lists in lists are no array")
     array = np.asarray(value)
     # Text that reads like a number would pass through float64.
     if not (array.dtype == bool or jnp.issubdtype(array.dtype, jnp.number)):
@@ -25,6 +28,13 @@ def numbers(value: Any) -> np.ndarray:
     if jnp.issubdtype(array.dtype, jnp.complexfloating):
         raise TypeError("complex numbers are not compared")
     return array.astype(np.float64)
+
+
+def _is_deep(value: Any, levels: int = 8) -> bool:
+    """Return whether lists stand in each other for more than so many levels."""
+    if not isinstance(value, (list, tuple)):
+        return False
+    return levels == 0 or any(_is_deep(one, levels - 1) for one in value)
 
 
 def close(one: np.ndarray, other: np.ndarray, tolerance: float) -> bool:

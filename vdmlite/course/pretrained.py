@@ -22,7 +22,9 @@ from tqdm import tqdm
 from .. import VDM, bits_per_dim, data, evaluate, init, recipes, storage, train
 from .._types import Key, Scalar
 from ..evaluation import Estimate
-from ..neighbours import flow, hierarchy
+from ..gradient import training_gradient
+from ..neighbours import flow, hierarchy, super_resolution
+from ..training import Gradient
 from .checkout import ROOT, is_checkout
 from .notebook import progress
 
@@ -46,15 +48,25 @@ class Plan(NamedTuple):
 
 
 def fit(
-    vdm: VDM, images: data.Images, *, steps: int, batch_size: int, key: Key
+    vdm: VDM,
+    images: data.Images,
+    conditions: np.ndarray | None = None,
+    *,
+    steps: int,
+    batch_size: int,
+    gradient: Gradient = training_gradient,
+    key: Key,
 ) -> tuple[VDM, list[float]]:
-    """Train; return the averaged model and the bits per dimension of each step's batch."""
+    """Train; return the averaged model and the bits per dimension of each step's batch.
+
+    `conditions`, one for each training image, and `gradient` are those of `train`.
+    """
     optimiser = optax.adam(_rate(2e-3, steps), b2=0.99)
     state, curve = init(vdm, optimiser), []
     batch_key, train_key = jax.random.split(key)
     bar = tqdm(range(steps), desc="training", unit=" steps", ncols=80, disable=None)
-    batches = data.batches(images.train, batch_size, key=batch_key)
-    stream = train(state, optimiser, batches, key=train_key)
+    batches = data.batches(images.train, batch_size, conditions, key=batch_key)
+    stream = train(state, optimiser, batches, gradient=gradient, key=train_key)
     for step, (state, terms) in zip(bar, stream, strict=False):  # noqa: B007  the last is kept
         curve.append(bits_per_dim(terms.loss, vdm.shape))
         if step % 20 == 0:  # to look is to wait for the device
@@ -124,15 +136,40 @@ def measure(
     return bits_per_dim(draws, examples.shape[1:])
 
 
-def _vdm(recipe: Callable, images, steps: int, batch_size: int, **figures) -> Plan:
+def _vdm(
+    recipe: Callable,
+    images: Callable[[], data.Images],
+    steps: int,
+    batch_size: int,
+    *,
+    factor: int | None = None,
+    times: int = 2,
+    **figures,
+) -> Plan:
+    """Return the plan of a VDM; with a `factor`, of one of images given smaller ones."""
+
+    def conditions(images: np.ndarray) -> np.ndarray | None:
+        return None if factor is None else super_resolution.shrink(images, factor)
+
     def trained(model, images, *, key):
-        return fit(model, images, steps=steps, batch_size=batch_size, key=key)[0]
+        given = conditions(images.train)
+        return fit(model, images, given, steps=steps, batch_size=batch_size, key=key)[0]
 
     def bits(model, images, *, key):
-        found = evaluate(model, images.test, draws=4, times=2, batch_size=42, key=key)
+        given = conditions(images.test)
+        found = evaluate(
+            model, images.test, given, draws=2 * times, times=times, batch_size=42, key=key
+        )
         return found.bits.loss
 
     return Plan(recipe, images, trained, bits, **figures)
+
+
+def small_mnist() -> data.Images:
+    """Return MNIST of 7×7 pixels."""
+    large = data.mnist()
+    train, test = (super_resolution.shrink(x, 4) for x in (large.train, large.test))
+    return data.Images(train, test, large.levels)
 
 
 def _chain(**figures) -> Plan:
@@ -169,11 +206,17 @@ def _mean_of(loss: Callable[..., Scalar], model: Any, images: data.Images, *, ke
 
 MIXTURE = flow.MixtureOfLogistics(4)
 WITHOUT = partial(recipes.patches, exponents=())
+SMALL = partial(super_resolution.stage, (7, 7, 1), 256, width=48, depth=4)
+LARGE = partial(
+    super_resolution.stage, (28, 28, 1), 256, factor=4, noise=0.1, width=48, depth=8
+)
 MODELS = {
     "digits": _vdm(recipes.digits, data.digits, 1500, 128, bits=1.87, minutes=0.5),
     "patches": _vdm(recipes.patches, data.patches, 4000, 16, bits=3.16, minutes=14),
     "patches_without_fourier": _vdm(WITHOUT, data.patches, 4000, 16, bits=3.15, minutes=14),
     "mnist_chain": _chain(bits=1.659, minutes=1.2),
+    "mnist_small": _vdm(SMALL, small_mnist, 3000, 128, bits=2.974, minutes=4),
+    "mnist_large": _vdm(LARGE, data.mnist, 3000, 16, factor=4, times=1, bits=1.091, minutes=12),
     "flow_uniform": _flow(MIXTURE, variational=False, bits=1.944, minutes=11),
     "flow_variational": _flow(MIXTURE, variational=True, bits=1.878, minutes=17),
     "flow_affine": _flow(flow.Affine(), variational=True, bits=2.058, minutes=14),

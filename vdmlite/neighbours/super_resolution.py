@@ -5,6 +5,7 @@ bound is a price of x for who has `low`; with a price of `low` it is one of x, a
 function of x.
 """
 
+import math
 from collections.abc import Callable, Sequence
 
 import equinox as eqx
@@ -14,8 +15,11 @@ from jaxtyping import Array, Float, Integer
 
 from .._types import AnyArray, Count, Key, ScalarLike, count
 from ..decoder import LevelDecoder
+from ..denoiser import NetDenoiser, from_level_logits
 from ..model import VDM
+from ..nn import ConvNet
 from ..sampling import draw
+from ..schedule import LearnedLinear
 from .guidance import beside
 
 
@@ -61,7 +65,7 @@ class ImageNet(eqx.Module):
 
     def __init__(
         self,
-        make: Callable[[tuple[int, ...]], Callable[..., Float[Array, "..."]]],
+        make: Callable[[tuple[int, int, int]], Callable[..., Float[Array, "..."]]],
         shape: tuple[int, int, int],
         *,
         factor: Count,
@@ -74,7 +78,8 @@ class ImageNet(eqx.Module):
                 f"the factor {factor} does not divide {shape[0]}×{shape[1]} pixels"
             )
         self.small = (shape[0] // factor, shape[1] // factor, shape[2])
-        self.net = make((*shape[:-1], 2 * shape[-1]))
+        height, width, channels = shape
+        self.net = make((height, width, 2 * channels))
         self.levels, self.noise, self.inference = count(levels, "levels"), noise, False
 
     def __call__(
@@ -102,6 +107,33 @@ class ImageNet(eqx.Module):
         inputs = beside(z, enlarge(known, z.shape))
         output = self.net(inputs, gamma, key=key)
         return output[..., : z.shape[-1]] if output.shape == inputs.shape else output
+
+
+def stage(
+    shape: tuple[int, int, int],
+    levels: Count,
+    *,
+    factor: Count | None = None,
+    noise: float = 0.0,
+    width: int = 32,
+    depth: int = 3,
+    key: Key,
+) -> VDM:
+    """Return one model of a cascade, untrained: `recipes.digits`, for images of any size.
+
+    With a `factor` it is a model of images given `shrink(images, factor)`, whose network is an
+    `ImageNet`. γ starts at −2.3 − 2 log(levels): the levels are as far apart for any number.
+    """
+    levels = count(levels, "levels")
+
+    def make(seen: tuple[int, int, int]) -> ConvNet:
+        return ConvNet(seen, out_shape=(*shape, levels), width=width, depth=depth, key=key)
+
+    told = {"factor": factor, "levels": levels, "noise": noise}
+    net = make(shape) if factor is None else ImageNet(make, shape, **told)
+    schedule = LearnedLinear(-2.3 - 2 * math.log(levels), 5.0)
+    denoiser = NetDenoiser(net, from_level_logits)
+    return VDM(schedule, denoiser, LevelDecoder(levels), shape)
 
 
 def draw_cascade(

@@ -54,6 +54,11 @@ exercise(
             "/ std**2",
             "You divided by the variance; a standard deviation is its square root.",
         ),
+        (
+            "(x - mean)",
+            "(x - x.mean())",
+            "`mean` is given. The mean of the entries of x is another number.",
+        ),
     ],
     laws=[
         (

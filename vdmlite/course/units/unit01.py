@@ -58,7 +58,7 @@ exercise(
         u * s[1],
     ),
     hints=[
-        "Translate the formula piece by piece; `jnp.log`, `**2`. It works on whole arrays at once.",
+        "The average of (x − m_q)² under q is q's variance. For that of (x − m_p)² write x − m_p = (x − m_q) + (m_q − m_p).",
         "Of independent dimensions densities multiply, logarithms add, and so do divergences.",
     ],
     slips=[
@@ -170,6 +170,16 @@ exercise(
             "jnp.exp(0.5 * log_std)",
             "The ½ belongs to encoders that return a log variance; this one returns log std.",
         ),
+        (
+            "mean + jnp.exp(log_std) * eps",
+            "jnp.exp(log_std) * (mean + eps)",
+            "The mean is scaled along with the noise: scale first, then move.",
+        ),
+        (
+            "jnp.exp(log_std)",
+            "jnp.exp(jnp.clip(log_std, -5, 3))",
+            "The logarithm is cut off: any width is allowed, also a large or a tiny one.",
+        ),
     ],
     laws=[
         (
@@ -211,8 +221,8 @@ exercise(
         s[1] * unit_of_length(jax.random.fold_in(key, 1)),
     ),
     hints=[
-        "Under q, x − w z has mean x − w m. What is its variance?",
-        "log N(x; μ, s²) = −½ log(2π s²) − (x − μ)²/(2 s²), and only (x − μ)² depends on z. "
+        "Under q, x − a z has mean x − a m. What is its variance?",
+        "log N(x; μ, τ²) = −½ log(2π τ²) − (x − μ)²/(2 τ²), and only (x − μ)² depends on z. "
         "The matching term is exercise 1.1 with m_p = 0 and s_p = 1.",
     ],
     slips=[
@@ -245,7 +255,7 @@ exercise(
         (
             "weight**2 * std**2",
             "weight * std**2",
-            "The variance of w z is w² times the variance of z.",
+            "The variance of a z is a² times the variance of z.",
         ),
         (
             "- jnp.log(std)",
@@ -255,12 +265,12 @@ exercise(
         (
             "-0.5 * jnp.log(2 * jnp.pi * noise**2) - distance",
             "-distance",
-            "The Gaussian's normalisation −½ log(2π s²) is left out of log p(x | z).",
+            "The Gaussian's normalisation −½ log(2π τ²) is left out of log p(x | z).",
         ),
     ],
     laws=[
         (
-            "with the exact posterior the bound is the evidence, log N(x; 0, w² + s²)",
+            "with the exact posterior the bound is the evidence, log N(x; 0, a² + τ²)",
             lambda f: (
                 f(
                     jnp.asarray(0.7),
@@ -324,7 +334,7 @@ exercise(
         (
             "exact_variance * weight * x / noise**2",
             "x / weight",
-            "x/w is the cause that explains x best; the prior pulls the posterior's mean towards 0.",
+            "x/a is the cause that explains x best; the prior pulls the posterior's mean towards 0.",
         ),
         (
             "0.5 * (jnp",
@@ -415,6 +425,16 @@ exercise(
             "jnp.cumprod(alphas) ** 2",
             "Luo's ᾱ is a power already, our α²; don't square it again.",
         ),
+        (
+            "jnp.cumprod(alphas)",
+            "jnp.cumprod(alphas) / alphas",
+            "This is what is left *before* each step; γ_t belongs to the power after step t.",
+        ),
+        (
+            "jnp.cumprod(alphas)",
+            "jnp.cumprod(alphas[::-1])[::-1]",
+            "The product runs from the wrong end: after step t the first t shares have been taken.",
+        ),
     ],
     laws=[
         (
@@ -483,10 +503,10 @@ exercise(
         u * widths(key, 1)[0],
     ),
     hints=[
-        "The log density of z given x is −½ zᵀz − (x − w·z)²/(2 s²) and a constant. Read off the matrix "
+        "The log density of z given x is −½ zᵀz − (x − a·z)²/(2 τ²) and a constant. Read off the matrix "
         "of the quadratic part: which entries does x add to the identity?",
-        "With precision Λ the divergence is ½ (Σ Λᵢᵢ vᵢ² + (m − μ)ᵀ Λ (m − μ) − n − Σ log vᵢ² − log det Λ). "
-        "Each vᵢ stands in two terms only. For a matrix I + a aᵀ the determinant is 1 + aᵀa.",
+        "With precision Λ the divergence is ½ (Σ Λᵢᵢ sᵢ² + (m − μ)ᵀ Λ (m − μ) − n − Σ log sᵢ² − log det Λ). "
+        "Each sᵢ stands in two terms only. For a matrix I + b bᵀ the determinant is 1 + bᵀb.",
     ],
     slips=[
         (
@@ -528,12 +548,22 @@ exercise(
         (
             "0.5 * (jnp.sum",
             "(jnp.sum",
-            "The ½ is missing: log v is half of log v².",
+            "The ½ is missing: log s is half of log s².",
         ),
         (
             "jnp.sum(jnp.log(1 + each))",
             "jnp.mean(jnp.log(1 + each))",
             "The logarithms of all causes are summed, not averaged.",
+        ),
+        (
+            "1 / jnp.sqrt(1 + weight**2 / noise**2)",
+            "jnp.ones_like(weight) / jnp.sqrt(1 + jnp.sum(weight**2) / noise**2)",
+            "Each cause has a width of its own: only its own weight is in Λᵢᵢ.",
+        ),
+        (
+            "jnp.sum(jnp.log(1 + each))",
+            "jnp.log(1 + jnp.sum(each))",
+            "That is one logarithm of the sum. Each width brings a logarithm of its own.",
         ),
     ],
     laws=[

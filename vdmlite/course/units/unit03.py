@@ -39,9 +39,9 @@ exercise(
         jax.random.uniform(key, minval=-3.0, maxval=4.0),
     ),
     hints=[
-        "In one dimension the divergence of N(m, v) from N(0, 1) is ½ (v + m² − 1 − log v).",
-        "What are v and m² here, in terms of α₁² and σ₁²? The cell has both ready. Each dimension of x "
-        "gives one such term.",
+        "Which two Gaussians are compared, and which of the four arguments of exercise 1.1 are these means and widths?",
+        "With s_p = 1 and m_p = 0 half of 1.1 goes away. What is left has a variance, a squared mean and a logarithm: "
+        "the cell has α₁² and σ₁² ready for them. Each dimension of x gives one such term.",
     ],
     slips=[
         (
@@ -125,8 +125,8 @@ exercise(
     reconstruction_term,
     inputs=nearly_clean,
     hints=[
-        "In one dimension −log N(x; m, v) = ½ ((x − m)²/v + log v + log 2π). And α₀² = sigmoid(−γ₀).",
-        "With v = e^(γ₀), what is 1/v, and what is log v? Which of the three parts does every dimension pay?",
+        "First the mean: which scale has the signal in z₀, and how is it undone? Then write down the logarithm of a Gaussian density (1.1) and turn its sign.",
+        "The density has the variance in two places, e^(γ₀). What is one over it, and what is its logarithm? Which of the three parts does every dimension pay?",
     ],
     slips=[
         (
@@ -174,6 +174,11 @@ exercise(
             "jnp.exp(gamma_0)",
             "The square is divided by the variance e^(γ₀), so it is multiplied by e^(−γ₀).",
         ),
+        (
+            "(x - centre) ** 2 * jnp.exp(-gamma_0) + gamma_0",
+            "(x - centre) ** 2 / jax.nn.sigmoid(gamma_0) + jnp.log(jax.nn.sigmoid(gamma_0))",
+            "σ₀² is the variance of the noise in z₀. After the division by α₀ it is e^(γ₀).",
+        ),
     ],
     laws=[
         (
@@ -188,26 +193,41 @@ exercise(
 )
 
 
-def step_price(eps, eps_hat, gamma_s, gamma_t):
-    """Return KL(q(z_s | z_t, x) ‖ p(z_s | z_t)) in nats, from the noise and its guess."""
-    return 0.5 * jnp.expm1(gamma_t - gamma_s) * jnp.sum((eps - eps_hat) ** 2)
+def step_price(eps, eps_hat, gamma_s, gamma_t, ratio):
+    """Return (the divergence of the step in nats, the ratio that would make it least)."""
+    apart = jnp.expm1(gamma_t - gamma_s) * jnp.sum((eps - eps_hat) ** 2)
+    widths = eps.size * (jnp.log(ratio) + 0.5 / ratio**2 - 0.5)
+    price = widths + 0.5 * apart / ratio**2
+    best = jnp.sqrt(1 + apart / eps.size)
+    return price, best
 
 
 def long_or_short(key):
-    """Return a noise, a guess, and two levels: near 0 and up to 0.00001 close, or anywhere."""
-    size, level, coin = jax.random.uniform(key, (3,), jnp.float32)
+    """Return a noise, a guess, two levels, near 0 and 0.00001 close, or anywhere, and a ratio."""
+    size, level, coin = jax.random.uniform(jax.random.fold_in(key, 1), (3,), jnp.float32)
     if coin < 0.5:
         gamma_s = (level - 0.5) / 4
-        return *two_points(key), gamma_s, gamma_s + 10 ** (-5 * size)
+        return *two_points(key), gamma_s, gamma_s + 10 ** (-4.5 - size / 2), jnp.asarray(1.0)
     gamma_s = 12 * level - 6
-    return *two_points(key), gamma_s, gamma_s + 0.2 + 2 * size
+    return *two_points(key), gamma_s, gamma_s + 0.2 + 2 * size, 0.6 + 2 * size
 
 
-def divergence(eps, eps_hat, gamma_s, gamma_t):
+def divergence(eps, eps_hat, gamma_s, gamma_t, ratio):
     """Return the KL of a step from its two Gaussians, at z_t = 0."""
     z_t = jnp.zeros_like(eps)
     x, x_hat = (vdmlite.from_eps(e, z_t, gamma_t).x for e in (eps, eps_hat))
-    return kl(posterior(z_t, x, gamma_s, gamma_t), posterior(z_t, x_hat, gamma_s, gamma_t))
+    q, p = posterior(z_t, x, gamma_s, gamma_t), posterior(z_t, x_hat, gamma_s, gamma_t)
+    return kl(q, vdmlite.Gaussian(p.mean, ratio * p.std))
+
+
+ONE_STEP = jnp.asarray([0.3, -1.0]), jnp.ones(2), jnp.asarray(-1.0), jnp.asarray(0.5)
+
+
+def nothing_is_cheaper(f):
+    """The price at the ratio that f names, and the least of many, by vdmlite.kl."""
+    best = f(*ONE_STEP, jnp.asarray(1.0))[1]
+    tried = jax.vmap(lambda ratio: divergence(*ONE_STEP, ratio))(jnp.linspace(0.5, 4.0, 3501))
+    return divergence(*ONE_STEP, best), jnp.min(tried)
 
 
 exercise(
@@ -215,61 +235,101 @@ exercise(
     step_price,
     inputs=long_or_short,
     hints=[
-        "The squares of all dimensions are added up; the factor in front is one number for all.",
-        "jnp.expm1(u) is eᵘ − 1, computed as one function. Which difference of γ is positive?",
+        "Exercise 1.1 with s_p = ratio · s_q. Which of its parts depend on the guess? For ratio 1 the lesson has the price.",
+        "In every dimension the two widths cost something of their own, even if the guess is right. And the means' distance counts less before a wider p.",
+        "In terms of r = ratio the price is D log r + (D + apart)/(2 r²) less a constant. Where is its slope 0?",
     ],
     slips=[
         (
-            "gamma_t - gamma_s",
-            "gamma_s - gamma_t",
-            "s and t are swapped: the price came out negative, but a divergence never is.",
+            "jnp.expm1(gamma_t - gamma_s)",
+            "-jnp.expm1(gamma_s - gamma_t)",
+            "With ε the factor is e^(γ_t − γ_s) − 1; with x it is a difference of SNRs.",
         ),
         (
             "jnp.expm1(gamma_t - gamma_s)",
             "(jnp.exp(gamma_t - gamma_s) - 1)",
-            "The formula is right, but exp(…) − 1 loses its digits when the step is short: "
-            "use expm1.",
-        ),
-        (
-            "0.5 * jnp",
-            "jnp",
-            "The factor ½ is missing.",
-        ),
-        (
-            "jnp.sum(",
-            "jnp.mean(",
-            "This is the mean of the squares; ‖·‖² is their sum.",
-        ),
-        (
-            "jnp.sum((eps - eps_hat) ** 2)",
-            "jnp.linalg.norm(eps - eps_hat)",
-            "norm is ‖·‖, the root of the sum of squares; the price has its square.",
-        ),
-        (
-            "jnp.sum((eps - eps_hat) ** 2)",
-            "jnp.sum(jnp.abs(eps - eps_hat))",
-            "The errors of the guess are squared.",
+            "For a short step exp − 1 loses its digits: use jnp.expm1.",
         ),
         (
             "jnp.expm1(gamma_t - gamma_s)",
-            "(gamma_t - gamma_s)",
-            "The difference of γ alone is the limit of short steps; a step of this length costs "
-            "e^(γ_t − γ_s) − 1.",
+            "jnp.expm1(gamma_s - gamma_t)",
+            "The levels are exchanged: γ_t is the higher one.",
+        ),
+        (
+            "jnp.sum((eps - eps_hat) ** 2)",
+            "jnp.mean((eps - eps_hat) ** 2)",
+            "The bound adds up dimensions: a sum, not a mean.",
+        ),
+        (
+            "eps.size * (jnp.log(ratio)",
+            "(jnp.log(ratio)",
+            "Every dimension has the other width, and pays for it.",
+        ),
+        (
+            "jnp.log(ratio) + 0.5 / ratio**2 - 0.5",
+            "-jnp.log(ratio) + 0.5 * ratio**2 - 0.5",
+            "That is KL(p ‖ q), the other way round: the draws come from q.",
+        ),
+        (
+            "jnp.log(ratio) + 0.5 / ratio**2 - 0.5",
+            "0.5 / ratio**2 - 0.5",
+            "The logarithm is missing: a wider p is lower everywhere.",
+        ),
+        (
+            "jnp.log(ratio) + 0.5 / ratio**2 - 0.5",
+            "jnp.log(ratio)",
+            "The average of (z − mean)² under q depends on the ratio as well.",
+        ),
+        (
+            "0.5 * apart / ratio**2",
+            "0.5 * apart",
+            "The squared distance of the means is divided by the variance of p.",
+        ),
+        (
+            "0.5 * apart / ratio**2",
+            "0.5 * apart / ratio",
+            "`ratio` is one of widths; the variance has its square.",
+        ),
+        (
+            "0.5 * apart / ratio**2",
+            "apart / ratio**2",
+            "The half is missing.",
+        ),
+        (
+            "jnp.sqrt(1 + apart / eps.size)",
+            "1 + apart / eps.size",
+            "That is the best ratio of variances. Asked for is that of widths.",
+        ),
+        (
+            "jnp.sqrt(1 + apart / eps.size)",
+            "jnp.sqrt(1 + apart)",
+            "All dimensions share one ratio: the error counts as a mean over them.",
+        ),
+        (
+            "jnp.sqrt(1 + apart / eps.size)",
+            "jnp.sqrt(apart / eps.size)",
+            "p has to cover q's own width as well as the error of the mean.",
         ),
         (
             "jnp.expm1(gamma_t - gamma_s)",
-            "jnp.exp(gamma_t - gamma_s)",
-            "The −1 is missing: a step of no length must cost nothing.",
+            "(jnp.exp(-gamma_s) - jnp.exp(-gamma_t))",
+            "A difference of SNRs is the factor of an error of x. Here the error is one of ε.",
         ),
     ],
     laws=[
         (
             "it is the divergence of the two Gaussians, as vdmlite.kl computes it",
             lambda f: (
-                f(jnp.asarray([0.3, -1.0]), jnp.ones(2), jnp.asarray(-1.0), jnp.asarray(0.5)),
-                divergence(jnp.asarray([0.3, -1.0]), jnp.ones(2), -1.0, 0.5),
+                f(*ONE_STEP, jnp.asarray(1.7))[0],
+                divergence(*ONE_STEP, 1.7),
             ),
-        )
+        ),
+        ("no other width would have been cheaper: thousands were tried", nothing_is_cheaper),
+    ],
+    # A guess has as many numbers as the noise.
+    equivalent=[
+        "widths = eps_hat.size * (jnp.log(ratio) + 0.5 / ratio ** 2 - 0.5)",
+        "best = jnp.sqrt(1 + apart / eps_hat.size)",
     ],
 )
 
@@ -334,7 +394,7 @@ exercise(
     inputs=a_step,
     hints=[
         "How is a sum of T numbers related to their mean?",
-        "The price of one step is that of 3.3. The denoiser looks at z_t, at the noise level of t.",
+        "The price of one step is that of 3.3 with ratio 1. The denoiser looks at z_t, at the noise level of t.",
     ],
     slips=[
         (
@@ -466,6 +526,16 @@ exercise(
             "math.log(2)",
             "math.log(10)",
             "That is the number of nats in a decimal digit; one bit is log 2 nats.",
+        ),
+        (
+            "math.prod(shape)",
+            "math.prod(shape[:2])",
+            "All axes count: a colour image has height times width times channels dimensions.",
+        ),
+        (
+            "math.prod(shape)",
+            "sum(shape)",
+            "The sizes of the axes are multiplied, not added.",
         ),
     ],
     laws=[

@@ -141,6 +141,16 @@ exercise(
             "alpha * z + sigma * v_hat\n    eps_hat = sigma * z - alpha * v_hat",
             "Both signs: this turns the axes further, not back. In v = α ε − σ x the data has the minus.",
         ),
+        (
+            "eps_hat = sigma * z + alpha * v_hat",
+            "eps_hat = (z - x_hat) / sigma",
+            "The signal in z is α x̂: take that away, and divide by σ then.",
+        ),
+        (
+            "x_hat = alpha * z - sigma * v_hat",
+            "x_hat = (z - sigma * v_hat) / alpha",
+            "This takes v̂ for a guess of the noise. v has some of the data in it.",
+        ),
     ],
     laws=[
         (
@@ -244,6 +254,11 @@ exercise(
             "jnp.exp(-gamma)\n    w_v = jax.nn.sigmoid(-gamma)\n    w_s = jax.nn.sigmoid(gamma)",
             "jnp.exp(-0.5 * gamma)\n    w_v = jnp.sqrt(jax.nn.sigmoid(-gamma))\n    w_s = jnp.sqrt(jax.nn.sigmoid(gamma))",
             "These are the factors α/σ, α and σ of an error; a weight belongs to a squared error: square all three.",
+        ),
+        (
+            "w_v = jax.nn.sigmoid(-gamma)",
+            "w_v = 1 + jnp.exp(-gamma)",
+            "That is the weight of v's error if the error of x̂ is counted. The bound counts that of ε̂.",
         ),
     ],
     laws=[

@@ -58,12 +58,6 @@ def gaussian_errors(gammas, stds=(0.5,)):
     return sum(each[1:], each[0])
 
 
-def true_area(gammas):
-    """Half the area under those errors in one dimension, from the first level to the last."""
-    ends = jnp.log(4 + jnp.exp(-gammas[jnp.array([0, -1])]))
-    return 0.5 * (ends[0] - ends[1])
-
-
 def how_often(steps, T):
     """How often each of the steps 1 … T is among the numbers."""
     return np.bincount(np.asarray(steps, int), minlength=T + 1)[1:]
@@ -145,6 +139,11 @@ exercise(
             "jnp.sum(",
             "jnp.mean(",
             "Nats add up over the dimensions: take the sum, not the mean.",
+        ),
+        (
+            "jnp.exp(-gamma) * jnp",
+            "jax.nn.sigmoid(-gamma) * jnp",
+            "That is α². The error of ε̂ is SNR, α²/σ², times the one of x̂.",
         ),
     ],
     laws=[
@@ -293,69 +292,113 @@ exercise(
 )
 
 
-def both_sides(gammas, errors):
-    """Return (above, below) in nats."""
-    gap = gammas[1:] - gammas[:-1]
-    above = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])
-    below = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])
-    return above, below
+def level_to_drop(gammas, errors):
+    """Return (what the loss without each inner level is larger, the level that should go)."""
+    clean, middle, noisy = gammas[:-2], gammas[1:-1], gammas[2:]
+    two = 0.5 * jnp.expm1(middle - clean) * errors[1:-1]
+    two = two + 0.5 * jnp.expm1(noisy - middle) * errors[2:]
+    one = 0.5 * jnp.expm1(noisy - clean) * errors[2:]
+    dearer = one - two
+    place = jnp.argmin(dearer) + 1
+    return dearer, place
+
+
+LEVELS = jnp.array([-4.0, -2.5, -1.0, -0.7, 1.0, 3.0])
+
+
+def stairs_without(place=None):
+    """The stairs of Gaussian data of width ½ on those levels, one of which may be left out."""
+    gammas = LEVELS if place is None else jnp.delete(LEVELS, place)
+    return 0.5 * jnp.sum(jnp.expm1(jnp.diff(gammas)) * gaussian_errors(gammas)[1:])
 
 
 exercise(
     "5.4",
-    both_sides,
+    level_to_drop,
     inputs=some_levels,
     hints=[
-        "A stair costs ½ (SNR(s) − SNR(t)) ‖x − x̂‖². At its noisy end ‖x − x̂‖² = e^(γ_t) ‖ε − ε̂‖²: multiply out.",
-        "At the clean end the same error stands with e^(γ_s) in place of e^(γ_t).",
-        "errors[1:] are those at the noisy ends, errors[:-1] those at the clean ends.",
+        "A step pays the error at its noisy end. Which of the two steps keeps its error when they become one, and which gets another one?",
+        "A step costs ½ (e^(γ_t − γ_s) − 1) times the error of ε̂ at γ_t: take the one long step less the two short ones.",
+        "The first entry of `dearer` belongs to γ_1, not to γ_0.",
     ],
     slips=[
         (
-            "jnp.expm1(gap) * errors[1:]",
-            "jnp.expm1(gap) * errors[:-1]",
-            "The first sum has the error of the clean end: a step begins at its noisy end, errors[1:].",
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * jnp.expm1(noisy - clean) * errors[1:-1]",
+            "The level in the middle is gone: the one step begins at the noisy level and pays the error there.",
         ),
         (
-            "-jnp.expm1(-gap) * errors[:-1]",
-            "jnp.expm1(gap) * errors[:-1]",
-            "The second weight still belongs to the noisy end: at the clean end SNR(s) − SNR(t) is to be divided by SNR(s).",
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * (jnp.expm1(middle - clean) + jnp.expm1(noisy - middle)) * errors[2:]",
+            "Factors of ε̂'s error don't add up: e^(a + b) − 1 is more than (e^a − 1) + (e^b − 1). It is stretches of SNR that add up.",
         ),
         (
-            "0.5 * jnp.sum",
-            "jnp.sum",
-            "The half is missing: a step costs half the area of its rectangle.",
+            "0.5 * jnp.expm1(middle - clean) * errors[1:-1]",
+            "0.5 * jnp.expm1(middle - clean) * errors[:-2]",
+            "A step pays the error at its noisy end, for the cleaner step that of the middle level.",
         ),
         (
-            "jnp.expm1(gap)",
-            "gap",
-            "Weighing by γ_t − γ_s alone is the limit of short steps; a step of this length costs e^(γ_t − γ_s) − 1.",
+            "two + 0.5 * jnp.expm1(noisy - middle) * errors[2:]",
+            "two + 0.5 * jnp.expm1(noisy - middle) * errors[1:-1]",
+            "A step pays the error at its noisy end, for the noisier step that of the upper level.",
         ),
         (
-            "above = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])\n    below = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])",
-            "below = 0.5 * jnp.sum(jnp.expm1(gap) * errors[1:])\n    above = 0.5 * jnp.sum(-jnp.expm1(-gap) * errors[:-1])",
-            "The two sums are swapped: the stairs lie above the curve when the error is that of the noisy end.",
+            "    two = two + 0.5 * jnp.expm1(noisy - middle) * errors[2:]\n",
+            "",
+            "Two steps are saved and one is paid: the noisier one was left out.",
+        ),
+        (
+            "one - two",
+            "two - one",
+            "The sign: a walk with a level less costs more.",
+        ),
+        (
+            "one - two",
+            "one",
+            "That is what the one step costs. The two others are saved.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "jnp.argmin(dearer)",
+            "The first inner level is γ_1: count from 1.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "jnp.argmax(dearer) + 1",
+            "That is the level that is missed the most.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "jnp.argmin(jnp.abs(dearer)) + 1",
+            "A negative number is a saving: take the smallest, not the one next to 0.",
+        ),
+        (
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * jnp.expm1(noisy - clean) * 0.5 * (errors[1:-1] + errors[2:])",
+            "Nothing is learned on the way: the one long step pays the error at its noisy end from its beginning to its end.",
+        ),
+        (
+            "0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            "0.5 * (jnp.exp(-clean) - jnp.exp(-noisy)) * errors[2:]",
+            "A difference of SNRs is the factor of an error of x̂. These are errors of ε̂.",
+        ),
+        (
+            "jnp.argmin(dearer) + 1",
+            "len(dearer) - jnp.argmin(dearer)",
+            "This counts from the noisy end. γ_0 is the clean one.",
         ),
     ],
     laws=[
         (
-            "four steps from γ = 5 to −13.3 cost 99.9746 nats for Gaussian data of width ½",
+            "it is the difference of two whole staircases, for each level of Gaussian data of width ½",
             lambda f: (
-                f(jnp.linspace(-13.3, 5, 5), gaussian_errors(jnp.linspace(-13.3, 5, 5)))[0],
-                jnp.asarray(99.974633),
+                f(LEVELS, gaussian_errors(LEVELS))[0],
+                jnp.stack([stairs_without(i) - stairs_without() for i in range(1, 5)]),
             ),
         ),
         (
-            "the limit lies between the two sums",
-            lambda f: (
-                np.sign(
-                    np.array(
-                        f(jnp.linspace(-4, 3, 20), gaussian_errors(jnp.linspace(-4, 3, 20)))
-                    )
-                    - float(true_area(jnp.linspace(-4, 3, 20)))
-                ),
-                np.array([1.0, -1.0]),
-            ),
+            "for these data γ = 1 should go: hardly any SNR is won there, and less than at −0.7, whose neighbour is near",
+            lambda f: (LEVELS[int(f(LEVELS, gaussian_errors(LEVELS))[1])], jnp.asarray(1.0)),
         ),
     ],
 )

@@ -505,20 +505,27 @@ def a_black_box(key):
     def size(gammas):
         """The error of a common example: a hill with a long slope on its noisy side."""
         hill = jnp.exp(-0.5 * ((gammas - place) / width) ** 2)
-        return hill + 0.5 * jax.nn.sigmoid(-(gammas + 1)) + 0.01
+        return hill + 0.5 * jax.nn.sigmoid(-(gammas + 1)) + 0.04
+
+    def scatter(gammas):
+        """How much single errors scatter: hardly at the clean end, fully at the noisy one."""
+        return 0.03 + 0.97 * jax.nn.sigmoid(gammas - place)
 
     def draw(gammas, key):
-        """Three dimensions of noise; four examples in a hundred are ten times as hard."""
+        """Three dimensions of noise; up to four examples in a hundred are ten times as hard."""
         noise_key, kind_key = jax.random.split(key)
         noise = jax.random.normal(noise_key, (*jnp.shape(gammas), 3))
-        hard = jax.random.bernoulli(kind_key, 0.04, jnp.shape(gammas))
-        return size(gammas) * jnp.sum(noise**2, -1) * jnp.where(hard, 10.0, 1.0)
+        share = scatter(gammas)
+        hard = jax.random.bernoulli(kind_key, 0.04 * share)
+        one = 3 * (1 - share) + share * jnp.sum(noise**2, -1)
+        return size(gammas) * one * jnp.where(hard, 10.0, 1.0)
 
     # E[m] and E[m²] by hand: of χ² with three degrees of freedom, and of 1 or 10.
     grid = np.linspace(gamma_0, gamma_1, 4001)
-    first = np.asarray(size(jnp.asarray(grid)), np.float64)
-    loss = 0.5 * np.trapezoid(3 * (0.96 + 0.04 * 10) * first, grid)
-    root = np.sqrt((3**2 + 2 * 3) * (0.96 + 0.04 * 100)) * first
+    each = np.asarray(size(jnp.asarray(grid)), np.float64)
+    share = np.asarray(scatter(jnp.asarray(grid)), np.float64)
+    loss = 0.5 * np.trapezoid(3 * (1 + 9 * 0.04 * share) * each, grid)
+    root = np.sqrt((3**2 + 2 * 3 * share**2) * (1 + 99 * 0.04 * share)) * each
 
     def variance(levels):
         """The variance of one draw under the polygon through these levels, over the least."""
@@ -552,6 +559,11 @@ exercise(
             "jnp.sqrt(square)",
             "square",
             "The root is missing: the best density goes with √E[m²], and this one dwells too long where errors are large.",
+        ),
+        (
+            "square = jnp.mean(draw(gammas.reshape(-1), draw_key).reshape(40, 5000) ** 2, axis=1)",
+            "square = jnp.var(draw(gammas.reshape(-1), draw_key).reshape(40, 5000), axis=1)",
+            "The root of E[m²] is wanted, not the standard deviation of m: for times drawn apart the mean counts as well.",
         ),
         (
             "jnp.sqrt(square)",

@@ -15,7 +15,6 @@ from vdmlite.neighbours.guidance import ClassifierFree, ClassifierGuided, LabelN
 MEANS = jnp.array([[-0.8, 0.2], [0.6, 0.5], [0.4, -0.9]])
 SPOTS = vdmlite.Mixture(jnp.array([0.4, 0.35, 0.25]), MEANS, jnp.array([0.3, 0.4, 0.5]))
 ALL = vdmlite.MixtureDenoiser(SPOTS)
-SECOND = vdmlite.GaussianDenoiser(vdmlite.Gaussian(MEANS[1], jnp.asarray(0.4)))
 
 
 def saying(eps):
@@ -23,21 +22,27 @@ def saying(eps):
     return vdmlite.NetDenoiser(lambda z, gamma, key=None: eps)
 
 
-def free_guess(z, gamma, conditional, unconditional, w):
-    """ε̃ and x̃ from the package's classifier-free guidance."""
-    guess = ClassifierFree(saying(conditional), saying(unconditional), w)(z, gamma)
+def several_labels(z, gamma, unconditional, conditional, scales):
+    """ε̃ and x̃ from the package's classifier-free guidance, one label after the other."""
+    none = saying(unconditional)
+    guided = [
+        ClassifierFree(saying(c), none, w)(z, gamma).eps
+        for c, w in zip(conditional, scales, strict=True)
+    ]
+    guess = vdmlite.from_eps(sum(guided) - (len(guided) - 1) * unconditional, z, gamma)
     return guess.eps, guess.x
 
 
-def log_second(z, gamma):
-    """Log p(second spot | z), by Bayes' rule."""
-    return jax.nn.log_softmax(ALL.diffused(gamma).component_log_prob(z))[1]
+def guided_through_the_guess(z, gamma, guess, log_p, w):
+    """ε̃ from the package's classifier guidance, with a classifier that asks the denoiser."""
+    denoiser = vdmlite.NetDenoiser(lambda z, gamma, key=None: guess(z, gamma), vdmlite.from_x)
+    return ClassifierGuided(denoiser, lambda z, gamma: log_p(guess(z, gamma)), w)(z, gamma).eps
 
 
-def a_classifier(key):
-    """The log-probability that a classifier, linear in z, gives to one of three labels."""
+def a_clean_classifier(key):
+    """The log-probability that a classifier, linear in x, gives to one of three labels."""
     weights = 1.5 * jax.random.normal(key, (3, 2))
-    return lambda z, gamma: jax.nn.log_softmax(weights @ z / (1 + jnp.exp(gamma / 2)))[0]
+    return lambda x: jax.nn.log_softmax(weights @ x)[0]
 
 
 def uniform(key, low, high, *also):
@@ -46,15 +51,14 @@ def uniform(key, low, high, *also):
 
 
 def two_gaussians(key, s=(0.3, 0.7), B=(1.2, 2.0)):
-    """A label N(m, s²) and all examples N(M, B²), a noise level and a scale."""
-    keys = jax.random.split(key, 6)
+    """A label N(m, s²) and all examples N(M, B²), and a noise level."""
+    keys = jax.random.split(key, 5)
     return (
         uniform(keys[0], -1.0, 1.0),
         uniform(keys[1], *s),
         uniform(keys[2], -1.0, 1.0),
         uniform(keys[3], *B),
         uniform(keys[4], -3.0, 1.0),
-        uniform(keys[5], 1.5, 5.0),
     )
 
 
@@ -76,19 +80,32 @@ def mean_and_variance(m, s, M, B, gamma, w):
     return -value / slope, -1 / slope
 
 
+def scale_by_the_package(m, s, M, B, gamma, share):
+    """The scale and the mean, from the slopes of the package's guided score, linear in w."""
+    slope = [line_of(m, s, M, B, gamma, w)[1] for w in (0.0, 1.0)]
+    w = (slope[1] / share - slope[0]) / (slope[1] - slope[0])
+    return w, mean_and_variance(m, s, M, B, gamma, w)[0]
+
+
 def scale_without_slope(s, B, gamma):
     """The scale at which the package's guided score is level: its slope is linear in w."""
     slope = [line_of(0.0, s, 0.0, B, gamma, w)[1] for w in (0.0, 1.0)]
     return jnp.where(s > B, slope[0] / (slope[0] - slope[1]), jnp.inf)
 
 
-def guided_guess(z, gamma, conditional, unconditional, w):
+def guided_guess(z, gamma, unconditional, conditional, scales):
     """Return the guided guesses (ε̃, x̃)."""
     alpha, sigma = jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
-    push = conditional - unconditional
-    eps = unconditional + w * push
+    pushes = conditional - unconditional[None]
+    eps = unconditional + scales @ pushes
     x = (z - sigma * eps) / alpha
     return eps, x
+
+
+def with_both(z, gamma, *means):
+    """The exact guess for numbers of width 0.5 with these means."""
+    data = vdmlite.Gaussian(jnp.array(means), jnp.asarray(0.5))
+    return vdmlite.GaussianDenoiser(data)(z, gamma).eps
 
 
 exercise(
@@ -98,83 +115,117 @@ exercise(
         jax.random.normal(key, (3,)),
         uniform(jax.random.fold_in(key, 1), -3.0, 2.0),
         jax.random.normal(jax.random.fold_in(key, 2), (3,)),
-        jax.random.normal(jax.random.fold_in(key, 3), (3,)),
-        uniform(jax.random.fold_in(key, 4), 1.5, 6.0),
+        jax.random.normal(jax.random.fold_in(key, 3), (2, 3)),
+        jnp.array([1.5, -1.0]) + uniform(jax.random.fold_in(key, 4), 0.0, 3.0, 2),
     ),
     hints=[
-        "Which vector leads from the unconditional guess to the conditional one? Where are "
-        "you at w = 0, and where at w = 1?",
-        "z = α x + σ ε holds for the two guided guesses as well.",
+        "The logarithm of a product is a sum. So how many pushes are there, and from which guess does each of them set out?",
+        "With all scales 0 you stay at the unconditional guess. `scales @ rows` is the sum of the rows, each times its scale.",
+        "Signal and noise of the guided guesses make up z, like those of any guess.",
     ],
     slips=[
         (
-            "eps = unconditional + w * push",
-            "eps = conditional + w * push",
-            "This starts from the conditional guess, the other way to count: here scale 1 "
-            "must be the conditional guess itself.",
+            "unconditional + scales @ pushes",
+            "scales @ conditional",
+            "The unconditional guess is missing: Bayes' rule begins with the score of all examples, and each label adds a push to it.",
         ),
         (
-            "push = conditional - unconditional",
-            "push = unconditional - conditional",
-            "This goes away from the label: the push is conditional − unconditional.",
+            "unconditional + scales @ pushes",
+            "unconditional + scales @ conditional",
+            "A push is not a guess: it leads from the unconditional guess to that with the label.",
         ),
         (
-            "push = conditional - unconditional",
-            "push = conditional",
-            "This adds the conditional guess to the unconditional one, so that at scale 1 the "
-            "noise would be counted twice: the "
-            "label adds only the difference.",
+            "unconditional + scales @ pushes",
+            "scales @ pushes",
+            "That is the push alone. It sets out from the unconditional guess.",
         ),
         (
-            "eps = unconditional + w * push",
-            "eps = w * push",
-            "The unconditional guess, where the walk starts, is missing.",
+            "unconditional + scales @ pushes",
+            "unconditional + scales @ pushes / len(scales)",
+            "Bayes' rule adds the pushes of the labels; this takes their mean.",
         ),
         (
-            "x = (z - sigma * eps) / alpha",
-            "x = (z - sigma * conditional) / alpha",
-            "This x belongs to the conditional guess; take the guided one.",
+            "unconditional + scales @ pushes",
+            "unconditional + scales @ jnp.diff(conditional, axis=0, prepend=unconditional[None])",
+            "Each push sets out from the unconditional guess, not from the guess with the label before.",
         ),
         (
-            "x = (z - sigma * eps) / alpha",
-            "x = (z - sigma * unconditional) / alpha",
-            "This x belongs to the unconditional guess; take the guided one.",
+            "conditional - unconditional[None]",
+            "unconditional[None] - conditional",
+            "The push leads the other way, away from the labels.",
         ),
         (
-            "x = (z - sigma * eps) / alpha",
-            "x = z - sigma * eps",
-            "That is α x: divide by α.",
+            "(z - sigma * eps) / alpha",
+            "(z - sigma * unconditional) / alpha",
+            "That is the guess of the data without guidance: it fits the unconditional guess of the noise.",
         ),
         (
-            "x = (z - sigma * eps) / alpha",
-            "x = (z - alpha * eps) / sigma",
-            "The scales are exchanged: α belongs to the data, σ to the noise.",
+            "(z - sigma * eps) / alpha",
+            "(z - alpha * eps) / sigma",
+            "α and σ are exchanged: z = α x + σ ε.",
+        ),
+        (
+            "(z - sigma * eps) / alpha",
+            "z - sigma * eps",
+            "That is α x̃, the signal in z. Divide by α.",
+        ),
+        (
+            "scales @ pushes",
+            "(scales / jnp.sum(scales)) @ pushes",
+            "The scales need not add up to 1: each label is pushed for as loudly as it is asked for.",
+        ),
+        (
+            "scales @ pushes",
+            "jnp.maximum(scales, 0) @ pushes",
+            "A negative scale pushes away from its label; it is not the same as none.",
+        ),
+        (
+            "scales @ pushes",
+            "jnp.abs(scales) @ pushes",
+            "A negative scale pushes away from its label.",
         ),
     ],
     laws=[
         (
-            "scale 0 is the unconditional guess, and scale 1 the conditional one",
+            "a single label at scale 1 is its own guess",
             lambda f: (
-                jnp.stack(
-                    [
-                        f(MEANS[0], jnp.asarray(0.5), MEANS[1], MEANS[2], w)[0]
-                        for w in (0.0, 1.0)
-                    ]
-                ),
-                jnp.stack([MEANS[2], MEANS[1]]),
+                f(MEANS[0], jnp.asarray(0.5), MEANS[1], MEANS[2:], jnp.ones(1))[0],
+                MEANS[2],
+            ),
+        ),
+        (
+            "where one label speaks of the first number and another of the second, both at scale 1 are exact",
+            lambda f: (
+                f(
+                    MEANS[0],
+                    jnp.asarray(0.5),
+                    with_both(MEANS[0], 0.5, 0.1, -0.2),
+                    jnp.stack(
+                        [
+                            with_both(MEANS[0], 0.5, 0.9, -0.2),
+                            with_both(MEANS[0], 0.5, 0.1, 0.7),
+                        ]
+                    ),
+                    jnp.ones(2),
+                )[0],
+                with_both(MEANS[0], 0.5, 0.9, 0.7),
             ),
         ),
     ],
-    ships=free_guess,
+    ships=several_labels,
 )
 
 
-def pushed_guess(z, gamma, eps, log_p, w):
-    """Return the guess of the noise, guided by a classifier."""
-    sigma = jnp.sqrt(jax.nn.sigmoid(gamma))
-    uphill = jax.grad(log_p)(z, gamma)
-    return eps - w * sigma * uphill
+def pushed_guess(z, gamma, guess, log_p, w):
+    """Return the guess of the noise, guided by a classifier of clean data."""
+    alpha, sigma = jnp.sqrt(jax.nn.sigmoid(-gamma)), jnp.sqrt(jax.nn.sigmoid(gamma))
+    eps = (z - alpha * guess(z, gamma)) / sigma
+    push = jax.grad(lambda z: log_p(guess(z, gamma)))(z)
+    return eps - w * sigma * push
 
+
+WIDE = vdmlite.GaussianDenoiser(vdmlite.Gaussian(jnp.zeros(2), jnp.asarray(0.7)))
+MOVED = vdmlite.GaussianDenoiser(vdmlite.Gaussian(0.49 * MEANS[1], jnp.asarray(0.7)))
 
 exercise(
     "9.2",
@@ -182,61 +233,93 @@ exercise(
     inputs=lambda key: (
         jax.random.normal(key, (2,)),
         uniform(jax.random.fold_in(key, 1), -3.0, 2.0),
-        jax.random.normal(jax.random.fold_in(key, 2), (2,)),
-        a_classifier(jax.random.fold_in(key, 3)),
+        lambda z, gamma: ALL(z, gamma).x,
+        a_clean_classifier(jax.random.fold_in(key, 3)),
         uniform(jax.random.fold_in(key, 4), 1.5, 6.0),
     ),
     hints=[
-        "jax.grad(log_p) is a function of the same arguments: call it with z and gamma.",
-        "Multiply the whole rule for scores by −σ: what becomes of the second term?",
+        "α x̂ + σ ε̂ = z gives the guess of the noise before guidance. And a score times −σ is a guess of the noise.",
+        "The push is the slope of the log-probability as z moves. If z moves, the guess moves too, but not as far.",
+        "Make a function of z alone that asks the denoiser first and the classifier then. jax.grad knows the chain rule.",
     ],
     slips=[
         (
-            "eps - w",
-            "eps + w",
-            "The sign: the noise points away from the data, ε = −σ times the score, so uphill "
-            "for the score is minus for ε.",
+            "jax.grad(lambda z: log_p(guess(z, gamma)))(z)",
+            "jax.grad(log_p)(guess(z, gamma))",
+            "That is how log p changes as x̂ moves. Asked for is how it changes as z moves: the chain rule goes on through the guess.",
         ),
         (
-            "w * sigma * uphill",
-            "w * uphill",
-            "The factor σ is missing: it turns a score into a noise.",
+            "jax.grad(lambda z: log_p(guess(z, gamma)))(z)",
+            "jax.grad(log_p)(guess(z, gamma)) / alpha",
+            "That holds if x̂ = z/α. A guess moves less than that, since part of z is noise: let jax.grad go through it.",
         ),
         (
-            "w * sigma * uphill",
-            "w * sigma**2 * uphill",
-            "One σ is too many: ε = −σ times the score. (σ² is right in Tweedie's formula for "
-            "α x.)",
+            "jax.grad(lambda z: log_p(guess(z, gamma)))(z)",
+            "jax.grad(log_p)(z)",
+            "The classifier is asked about the noisy z, which it has never seen. Ask it about the guess.",
         ),
         (
-            "w * sigma * uphill",
-            "w * uphill / sigma",
-            "Dividing by σ turns a noise into a score; here a score is turned into a noise, "
-            "so multiply.",
+            "jax.grad(lambda z: log_p(guess(z, gamma)))(z)",
+            "jax.grad(lambda z: log_p(z / alpha))(z)",
+            "z/α still has all its noise. Ask the classifier about the guess.",
         ),
         (
-            "jax.grad(log_p)(z, gamma)",
-            "jax.grad(lambda z: jnp.exp(log_p(z, gamma)))(z)",
-            "This is the gradient of the probability; Bayes' rule for scores has that of its "
-            "logarithm.",
+            "eps - w * sigma * push",
+            "eps + w * sigma * push",
+            "The push goes downhill on the label's probability: ε̂ = −σ times the score.",
         ),
         (
-            "jax.grad(log_p)(z, gamma)",
-            "jax.grad(log_p)(z, -jnp.inf)",
-            "This classifier believes that z is clean: tell it the noise level of z.",
+            "eps - w * sigma * push",
+            "eps - w * push",
+            "A gradient is a score. To become a guess of the noise it is multiplied by −σ.",
+        ),
+        (
+            "eps - w * sigma * push",
+            "eps - w * sigma**2 * push",
+            "A score is multiplied by −σ, not by −σ².",
+        ),
+        (
+            "eps - w * sigma * push",
+            "eps - sigma * push",
+            "The scale is missing.",
+        ),
+        (
+            "(z - alpha * guess(z, gamma)) / sigma",
+            "guess(z, gamma)",
+            "`guess` returns x̂, the guess of the data. The guess of the noise follows from it and z.",
+        ),
+        (
+            "jax.grad(lambda z: log_p(guess(z, gamma)))(z)",
+            "jax.grad(lambda z: jnp.exp(log_p(guess(z, gamma))))(z)",
+            "That is the slope of the probability. A score has the slope of its logarithm.",
+        ),
+        (
+            "(z - alpha * guess(z, gamma)) / sigma",
+            "(z - guess(z, gamma)) / sigma",
+            "The signal in z is α x̂: take that away, not x̂.",
+        ),
+        (
+            "eps - w * sigma * push",
+            "(z - alpha * (guess(z, gamma) + w * push)) / sigma",
+            "The push is added to the score, not to the guess of the data.",
         ),
     ],
     laws=[
         (
-            "at scale 1, with Bayes' own classifier, it is the exact guess for the examples "
-            "with the label",
+            "for Gaussian data and a log-probability that is linear in x it is exact: those examples are the Gaussian, moved",
             lambda f: (
-                f(MEANS[0], jnp.asarray(0.5), ALL(MEANS[0], 0.5).eps, log_second, 1.0),
-                SECOND(MEANS[0], 0.5).eps,
+                f(
+                    MEANS[0],
+                    jnp.asarray(0.5),
+                    lambda z, gamma: WIDE(z, gamma).x,
+                    lambda x: x @ MEANS[1],
+                    1.0,
+                ),
+                MOVED(MEANS[0], 0.5).eps,
             ),
         ),
     ],
-    ships=lambda z, gamma, eps, log_p, w: ClassifierGuided(saying(eps), log_p, w)(z, gamma).eps,
+    ships=guided_through_the_guess,
 )
 
 
@@ -377,98 +460,119 @@ def shown_alike(f, draws=200):
     return jax.vmap(show)(chance), theirs
 
 
-def guided_gaussian(m, s, M, B, gamma, w):
-    """Return the mean and the variance of the Gaussian whose score is the guided one."""
+def scale_for(m, s, M, B, gamma, share):
+    """Return the scale that makes the guided variance so small, and the mean that goes with it."""
     alpha2, sigma2 = jax.nn.sigmoid(-gamma), jax.nn.sigmoid(gamma)
-    m_with, m_without = jnp.sqrt(alpha2) * m, jnp.sqrt(alpha2) * M  # the two means
+    m_with, m_without = jnp.sqrt(alpha2) * m, jnp.sqrt(alpha2) * M  # the means of the latents
     v_with, v_without = alpha2 * s**2 + sigma2, alpha2 * B**2 + sigma2
-    precision = w / v_with + (1 - w) / v_without
-    mean = (w * m_with / v_with + (1 - w) * m_without / v_without) / precision
-    return mean, 1 / precision
+    w = (1 / (share * v_with) - 1 / v_without) / (1 / v_with - 1 / v_without)
+    mean = share * v_with * (w * m_with / v_with + (1 - w) * m_without / v_without)
+    return w, mean
 
 
 exercise(
     "9.4",
-    guided_gaussian,
-    inputs=two_gaussians,
+    scale_for,
+    inputs=lambda key: (
+        *two_gaussians(key),
+        uniform(jax.random.fold_in(key, 6), 0.2, 0.9),
+    ),
     hints=[
-        "Write the guided score as a − b z. What are a and b for one Gaussian?",
-        "What does each of the two scores, with its share w or 1 − w, contribute to b?",
-        "The mean is where the score is zero.",
+        "The score of N(mean, v) is (mean − z)/v. With which slope does it fall, and with which does the guided score?",
+        "One over the guided variance is linear in w: it is 1/v_without at w = 0 and 1/v_with at w = 1. Where has it the value you want?",
+        "Set the guided score to 0 and solve for z. Its slope you know already.",
     ],
     slips=[
         (
-            "precision = w / v_with + (1 - w) / v_without",
-            "precision = 1 / (w * v_with + (1 - w) * v_without)",
-            "This mixes the variances; scores add, and a score has one over the variance.",
+            "(1 / (share * v_with) - 1 / v_without) / (1 / v_with - 1 / v_without)",
+            "(share * v_with - v_without) / (v_with - v_without)",
+            "The variances are mixed here. Scores are mixed, and their slopes are one over the variances.",
         ),
         (
-            "precision = w / v_with + (1 - w) / v_without",
-            "precision = w / v_with",
-            "That is the temperature alone, before a background of infinite width: all "
-            "examples have a part, 1 − w, in the score.",
+            "(1 / (share * v_with) - 1 / v_without) / (1 / v_with - 1 / v_without)",
+            "1 / share",
+            "That holds only before a background without limits: the score of all examples takes off something as well.",
         ),
         (
-            "precision = w / v_with + (1 - w) / v_without",
-            "precision = w / v_with + 1 / v_without",
-            "The score of all examples counts 1 − w times, for the push takes w times of it "
-            "away.",
+            "1 / (share * v_with) - 1 / v_without",
+            "1 / (share * v_with)",
+            "At w = 0 the precision is 1/v_without already, not 0.",
         ),
         (
-            "precision = w / v_with + (1 - w) / v_without",
-            "precision = (1 - w) / v_with + w / v_without",
-            "The shares are exchanged: w belongs to the label.",
+            "1 / (share * v_with) - 1 / v_without",
+            "share / v_with - 1 / v_without",
+            "A smaller variance is a larger precision: divide by the share.",
         ),
         (
-            "mean = (w * m_with / v_with + (1 - w) * m_without / v_without) / precision",
-            "mean = w * m_with + (1 - w) * m_without",
-            "The means count with their variances: the mean is where the guided score is "
-            "zero. (With equal variances "
-            "this would be right.)",
+            "1 / (share * v_with) - 1 / v_without",
+            "1 / (share * v_without) - 1 / v_without",
+            "A share of the label's own variance is asked for, not of that of all examples.",
         ),
         (
-            "mean = (w * m_with / v_with + (1 - w) * m_without / v_without) / precision",
-            "mean = w * m_with / v_with + (1 - w) * m_without / v_without",
-            "That is the guided score at z = 0, the mean over the variance: divide it by the "
-            "precision.",
+            "1 / (share * v_with) - 1 / v_without",
+            "1 / (share**2 * v_with) - 1 / v_without",
+            "The share is one of variances, not of widths.",
         ),
         (
-            "mean = (w * m_with / v_with + (1 - w) * m_without / v_without) / precision",
-            "mean = m_with",
-            "The mean does not stay with the label: it moves away from that of all examples, "
-            "by more the larger w.",
+            "share * v_with * (w * m_with / v_with + (1 - w) * m_without / v_without)",
+            "w * m_with + (1 - w) * m_without",
+            "The two means don't pull alike: each counts with its precision.",
+        ),
+        (
+            "share * v_with * (w * m_with / v_with + (1 - w) * m_without / v_without)",
+            "w * m_with / v_with + (1 - w) * m_without / v_without",
+            "That is the score at z = 0: divide by its slope, one over the guided variance.",
+        ),
+        (
+            "share * v_with * (w * m_with / v_with + (1 - w) * m_without / v_without)",
+            "v_with * (w * m_with / v_with + (1 - w) * m_without / v_without)",
+            "The slope of the guided score is one over the *guided* variance.",
+        ),
+        (
+            "w * m_with / v_with + (1 - w) * m_without / v_without",
+            "w * m / v_with + (1 - w) * M / v_without",
+            "These are the means of the data; the latents have them times α.",
+        ),
+        (
+            "alpha2 * s**2 + sigma2, alpha2 * B**2 + sigma2",
+            "s**2, B**2",
+            "These are the variances of the data. At this noise level the latents have others.",
         ),
     ],
     laws=[
         (
-            "scale 1 gives the label's own Gaussian",
+            "the label's own variance takes scale 1, and leaves the label's mean",
             lambda f: (
                 jnp.stack(f(0.5, 0.4, -0.3, 1.5, jnp.asarray(-1.0), 1.0)),
-                jnp.stack(
-                    [
-                        jnp.sqrt(jax.nn.sigmoid(1.0)) * 0.5,
-                        jax.nn.sigmoid(1.0) * 0.16 + jax.nn.sigmoid(-1.0),
-                    ]
+                jnp.stack([jnp.asarray(1.0), jnp.sqrt(jax.nn.sigmoid(1.0)) * 0.5]),
+            ),
+        ),
+        (
+            "at that scale the package's guided score has that mean and that variance",
+            lambda f: (
+                mean_and_variance(
+                    0.5,
+                    0.4,
+                    -0.3,
+                    1.5,
+                    jnp.asarray(-1.0),
+                    f(0.5, 0.4, -0.3, 1.5, jnp.asarray(-1.0), 0.3)[0],
+                ),
+                (
+                    f(0.5, 0.4, -0.3, 1.5, jnp.asarray(-1.0), 0.3)[1],
+                    0.3 * (jax.nn.sigmoid(1.0) * 0.16 + jax.nn.sigmoid(-1.0)),
                 ),
             ),
         ),
         (
-            "where both have the same width the variance stays, and the mean overshoots: it "
-            "goes w times as far",
+            "before a very wide background a quarter of the clean variance takes scale 4: guidance is a temperature, 1/w",
             lambda f: (
-                jnp.stack(f(1.0, 0.5, 0.0, 0.5, jnp.asarray(-30.0), 3.0)),
-                jnp.array([3.0, 0.25]),
-            ),
-        ),
-        (
-            "before a very wide background the clean variance is s²/w",
-            lambda f: (
-                f(0.0, 0.6, 0.0, 1e3, jnp.asarray(-30.0), 4.0)[1],
-                jnp.asarray(0.09),
+                f(0.0, 0.6, 0.0, 1e3, jnp.asarray(-30.0), 0.25)[0],
+                jnp.asarray(4.0),
             ),
         ),
     ],
-    ships=mean_and_variance,
+    ships=scale_by_the_package,
 )
 
 
@@ -491,7 +595,7 @@ exercise(
         uniform(jax.random.fold_in(key, 2), -3.0, 1.0),
     ),
     hints=[
-        "9.4 has the guided precision as a function of w. Where is it zero?",
+        "One over the guided variance is a function of w, as in 9.4. Where is it zero?",
         "Multiply it by both variances: what is left is linear in w.",
         "For s < B the formula gives a negative number, the answer to another question: use "
         "jnp.where.",
@@ -557,10 +661,10 @@ def walk_width(s, B, w):
     precision = w / (alpha2 * s**2 + sigma2) + (1 - w) / (alpha2 * B**2 + sigma2)
     factor = np.sqrt(alpha2[1:] / alpha2[:-1]) * (1 - kappa * (sigma2 * precision)[:-1])
     fresh = sigma2[1:] * kappa
-    V = 1.0
+    variance = 1.0
     for a, b in np.transpose([factor, fresh]):
-        V = a**2 * V + b
-    return np.sqrt(V)
+        variance = a**2 * variance + b
+    return np.sqrt(variance)
 
 
 def walked_width(s, B, w, steps=1000, count=20_000):
@@ -584,10 +688,10 @@ def width_by_the_package(s, B, w, steps=4000):
     one, guided = jnp.ones(1), ClassifierFree(noise_guess(0.0, s), noise_guess(0.0, B), w)
     gammas = jnp.linspace(12.0, -8.0, steps + 1)
 
-    def step(V, levels):
+    def step(variance, levels):
         low, high = levels
         move = vdmlite.posterior(one, guided(one, high).x, low, high)
-        return move.mean[0] ** 2 * V + move.std**2, None
+        return move.mean[0] ** 2 * variance + move.std**2, None
 
     return jnp.sqrt(jax.lax.scan(step, jnp.ones(()), (gammas[1:], gammas[:-1]))[0])
 
@@ -609,40 +713,40 @@ exercise(
     ],
     slips=[
         (
-            "return np.sqrt(V)",
-            "return V",
+            "return np.sqrt(variance)",
+            "return variance",
             "That is the variance; the width is its root.",
         ),
         (
-            "return np.sqrt(V)",
+            "return np.sqrt(variance)",
             "return s**w * B ** (1 - w)",
             "That is the width of the flow. The ancestral walk is shaken at every step, and "
             "the shaking widens it.",
         ),
         (
-            "return np.sqrt(V)",
+            "return np.sqrt(variance)",
             "return (w / s**2 + (1 - w) / B**2) ** -0.5",
             "That is the width of the tilted density, which no walk has to follow.",
         ),
         (
-            "return np.sqrt(V)",
+            "return np.sqrt(variance)",
             "return s / np.sqrt(w)",
             "That is the temperature 1/w before a very wide background, at one noise level; a "
             "walk goes through all of them.",
         ),
         (
-            "V = a**2 * V + b",
-            "V = a**2 * V",
+            "variance = a**2 * variance + b",
+            "variance = a**2 * variance",
             "The fresh noise of each step is missing.",
         ),
         (
-            "V = a**2 * V + b",
-            "V = a * V + b",
+            "variance = a**2 * variance + b",
+            "variance = a * variance + b",
             "What multiplies z multiplies its variance by the square.",
         ),
         (
-            "V = a**2 * V + b",
-            "V = a**2 * V + b**0.5",
+            "variance = a**2 * variance + b",
+            "variance = a**2 * variance + b**0.5",
             "Variances of independent things add; the root of the fresh noise's variance is "
             "its standard deviation.",
         ),
@@ -687,7 +791,7 @@ exercise(
     # In pure noise a walk forgets its start; a little above or below the ends nothing happens.
     # For short steps 1 − e^−h is h. And twice the noise at all levels is a shift of γ.
     equivalent=[
-        "V = 2.0",
+        "variance = 2.0",
         "gammas = np.linspace(13.0, -8.0, 4001)",
         "gammas = np.linspace(12.0, -8.0, 4002)",
         "gammas = np.linspace(12.0, -9.0, 4001)",

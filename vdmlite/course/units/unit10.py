@@ -21,44 +21,36 @@ def some_curve(key, n=6):
     return gammas, 5 * u / (4 + u) * jax.random.uniform(M_key, (n,), minval=0.7, maxval=1.0)
 
 
-def some_map(key):
-    """The best lengths to six towns over two roads, and the roads, one from each to each."""
-    roads = jax.random.uniform(key, (6, 6), minval=0.2)
-    return jnp.asarray(few_steps.shortest_paths(np.asarray(roads), 2).cost[2]), roads
-
-
-def some_table(key):
-    """Where each minimum came from, on a map of nine towns with roads both ways, and K."""
-    road_key, steps_key = jax.random.split(key)
-    table = few_steps.shortest_paths(np.asarray(jax.random.uniform(road_key, (9, 9))), 6)
-    return jnp.asarray(table.previous), int(jax.random.randint(steps_key, (), 3, 7))
-
-
 def a_fine_curve(key, n=800):
-    """The exact error at many levels for a mixture of scales, and an excess in nats."""
-    keys = jax.random.split(key, 4)
+    """The exact error at many levels for a mixture of scales, a bent schedule, and an excess in nats."""
+    keys = jax.random.split(key, 5)
     ends = jax.random.uniform(keys[0], (2,), minval=-1.0, maxval=1.0) + jnp.array([-4.0, 2.0])
     gammas = jnp.linspace(*ends, n)
     u = jnp.exp(-gammas)
     a, b = jax.random.uniform(keys[1], (2,), minval=1.0, maxval=9.0)
+    bend = jax.random.uniform(keys[2], minval=0.3, maxval=3.0)
+    place = jnp.linspace(0, 1, n)
+    t = jnp.log1p(bend * place) / jnp.log1p(bend)
     excess = jax.random.uniform(keys[3], minval=0.02, maxval=0.5)
-    return gammas, u / (a + u) + 0.5 * u / (0.2 * b + u), excess
+    return gammas, u / (a + u) + 0.5 * u / (0.2 * b + u), t, excess
 
 
 def some_images(key):
-    """Levels of γ, the error of six images at each, a grid among them, and a dimension."""
+    """Levels of γ, the error of six images at each, two grids among them, and a dimension."""
     gammas, M = some_curve(key, 8)
     each = M[None] * (1 + 0.4 * jax.random.normal(jax.random.fold_in(key, 1), (6, 1)))
     own = jax.random.uniform(jax.random.fold_in(key, 2), (6, 8), minval=0.8, maxval=1.2)
-    return gammas, each * own, jnp.array([0, 2, 3, 5, 7]), 12
+    return gammas, each * own, jnp.array([0, 3, 7]), jnp.array([0, 2, 3, 5, 7]), 12
 
 
-def promise_by_the_package(gammas, m, way, D):
-    """The mean and its error, each image's grid priced by `edge_costs`."""
-    way = np.asarray(way)
+def compared_by_the_package(gammas, m, one, other, D):
+    """The saving and its error, each image's grids priced by `edge_costs`."""
     costs = [few_steps.edge_costs(np.asarray(gammas), np.asarray(row)) for row in m]
-    bits = vdmlite.bits_per_dim(jnp.stack([c[way[:-1], way[1:]].sum() for c in costs]), (D,))
-    return bits.mean(), bits.std(ddof=1) / np.sqrt(len(m))
+    ways = [np.asarray(way) for way in (one, other)]
+    nats = np.array([[c[way[:-1], way[1:]].sum() for c in costs] for way in ways])
+    bits = vdmlite.bits_per_dim(nats[0] - nats[1], (D,))
+    error = bits.std(ddof=1) / np.sqrt(len(m))
+    return bits.mean(), error, len(m) * (3 * error / bits.mean()) ** 2
 
 
 def edge_costs(gammas, M):
@@ -138,296 +130,363 @@ exercise(
 )
 
 
-def one_round(C, roads):
-    """Return (the best lengths over one road more, the town that each comes from)."""
-    through = C[:, None] + roads
-    new = through.min(0)
-    came_from = through.argmin(0)
-    return new, came_from
+def doubled(A):
+    """Return (the best lengths over twice as many roads, the towns in the middle), both (N, N)."""
+    through = A[:, :, None] + A[None, :, :]
+    lengths = through.min(1)
+    middle = through.argmin(1)
+    return lengths, middle
 
+
+def many_roads(f):
+    """The best lengths from town 0 over 8 roads, by three doublings and by the package's rounds."""
+    roads = jax.random.uniform(jax.random.key(10), (7, 7), minval=0.2)
+    lengths = roads
+    for _ in range(3):
+        lengths = f(lengths)[0]
+    return lengths[0], few_steps.shortest_paths(np.asarray(roads), 8).cost[8]
+
+
+FORWARD = jnp.array([[jnp.inf, 1.0, 5.0], [jnp.inf, jnp.inf, 2.0], [jnp.inf] * 3])
 
 exercise(
     "10.2",
-    one_round,
-    inputs=some_map,
+    doubled,
+    inputs=lambda key: (jax.random.uniform(key, (5, 5), minval=0.2),),
     hints=[
-        "C_i belongs to row i, whatever the column. Which shape of C does that: C[None, :] or "
-        "C[:, None]?",
-        "j is to be kept and i to be chosen. Which axis counts the i?",
+        "What comes after the middle does not care how we got there. So for one pair and one middle the best length is a sum of two entries of A.",
+        "Make an array with three axes, for i, the middle m and j. Which entry of A has i and m, and which m and j?",
+        "A[:, :, None] has one more axis at the end, A[None, :, :] one at the front. Which of the three is chosen, and is gone afterwards?",
     ],
     slips=[
         (
-            "C[:, None] + roads",
-            "C[None, :] + roads",
-            "This adds the way to j, where the new road ends. What comes before the road from "
-            "i to j is the way to i, a column.",
+            "A[:, :, None] + A[None, :, :]",
+            "A[:, :, None] + A[:, None, :]",
+            "Both ways set out from town i. The second sets out where the first ended, in the middle.",
         ),
         (
-            "C[:, None] + roads",
-            "roads",
-            "That is the shortest last road alone; the way to where it begins, C_i, counts "
-            "too.",
+            "A[:, :, None] + A[None, :, :]",
+            "A[:, :, None] + A.T[None, :, :]",
+            "The second half is turned round: it leads from j to the middle. Roads have two directions.",
         ),
         (
-            "through.min(0)",
+            "A[:, :, None] + A[None, :, :]",
+            "A.T[:, :, None] + A[None, :, :]",
+            "The first half is turned round: it leads from the middle to i. Roads have two directions.",
+        ),
+        (
+            "A[:, :, None] + A[None, :, :]",
+            "jnp.maximum(A[:, :, None], A[None, :, :])",
+            "A way is as long as both halves together, not as the longer of them.",
+        ),
+        (
             "through.min(1)",
-            "This minimum runs over j, axis 1: it is the best way that goes on from i, not "
-            "the best that arrives at j.",
+            "2 * A",
+            "That goes the same way length twice. After k roads one stands in another town, and may choose anew.",
         ),
         (
-            "through.min(0)",
-            "jnp.minimum(C, through.min(0))",
-            "This keeps the old way where it is shorter, and that has one road less: exactly "
-            "k are asked for.",
+            "through.min(1)",
+            "jnp.minimum(A, through.min(1))",
+            "Exactly 2k roads are asked for: a shorter way over k roads does not count.",
         ),
         (
-            "through.min(0)",
-            "C[through.argmin(0)]",
-            "The length stops one town early: the last road is missing.",
+            "middle = through.argmin(1)",
+            "middle = through.argmin(0)",
+            "This axis counts the towns i where ways begin. The middle is counted by axis 1.",
         ),
         (
-            "through.argmin(0)",
-            "through.argmin(1)",
-            "That says for each i where to go next; you are asked for each j where the way "
-            "comes from, axis 0.",
+            "middle = through.argmin(1)",
+            "middle = through.argmin(1).T",
+            "Row i, column j: the first town of a way is counted by rows.",
         ),
         (
-            "through.argmin(0)",
-            "roads.argmin(0)",
-            "That is the town with the shortest road to j; it may be far away itself. Look "
-            "where the sum is least.",
+            "middle = through.argmin(1)",
+            "middle = through.argmin(1) + 1",
+            "Towns count from 0.",
+        ),
+        (
+            "A[:, :, None] + A[None, :, :]",
+            "jnp.where(jnp.eye(len(A)), 0.0, A)[:, :, None] + A[None, :, :]",
+            "Staying in a town is no way over k roads: each half has exactly k.",
+        ),
+        (
+            "middle = through.argmin(1)",
+            "middle = jnp.broadcast_to(A.argmin(1)[:, None], A.shape)",
+            "The best first half may lead to a bad second one: choose the town in the middle for both together.",
         ),
     ],
     laws=[
         (
-            "with only town 0 reached so far, C = (0, ∞, ∞), the new lengths are those of the "
-            "roads from it",
+            "three doublings are eight roads, as eight rounds of the package find them",
+            many_roads,
+        ),
+        (
+            "where roads only lead forward, over 1 + 1 roads the last town is reached through the one between",
             lambda f: (
-                f(
-                    jnp.array([0.0, jnp.inf, jnp.inf]),
-                    jnp.array([[0.5, 1.0, 4.0], [2.0, 0.1, 0.2], [3.0, 0.3, 0.4]]),
-                ),
-                (jnp.array([0.5, 1.0, 4.0]), jnp.zeros(3)),
+                (f(FORWARD)[0][0, 2], f(FORWARD)[1][0, 2]),
+                (jnp.asarray(3.0), jnp.asarray(1)),
             ),
         ),
     ],
-    ships=lambda C, roads: tuple(
-        part[3] for part in few_steps.shortest_paths(np.asarray(roads), 3)
-    ),
 )
 
 
-def walk_back(came_from, K):
-    """Return the towns of the best way of K roads, from the first to the last."""
-    last = came_from.shape[1] - 1
-    rows = range(K, 0, -1)
-    way = [last]
-    for k in rows:
-        before = came_from[k, way[-1]]
-        way.append(int(before))
-    forward = way[::-1]
-    return jnp.array(forward)
+def unfold(middle):
+    """Return the towns of the best way, from the first to the last."""
+    middle = np.asarray(middle)
+    way = np.array([0, middle.shape[1] - 1])  # the ends are known
+    tables = middle[::-1]
+    for table in tables:
+        between = table[way[:-1], way[1:]]
+        way = np.append(np.stack([way[:-1], between], axis=1), way[-1])
+    return way
+
+
+def some_middles(key):
+    """The middles of the best ways over 2, 4 … roads on a map of seven towns."""
+    return (middles(jax.random.uniform(key, (7, 7), minval=0.2), 2 + int(key_bit(key))),)
+
+
+def key_bit(key):
+    return jax.random.bernoulli(jax.random.fold_in(key, 1))
+
+
+def middles(roads, rounds):
+    """The tables of middles after so many doublings."""
+    lengths, found = roads, []
+    for _ in range(rounds):
+        lengths, middle = doubled(lengths)
+        found.append(middle)
+    return jnp.stack(found)
 
 
 exercise(
     "10.3",
-    walk_back,
-    inputs=some_table,
+    unfold,
+    inputs=some_middles,
     hints=[
-        "The table has a column for each town, and towns count from 0.",
-        "Which row says how the last town was reached over K roads? And which row the town "
-        "before it? range(a, b, -1) counts down from a and stops before b.",
-        "way[-1] is the town added last, and way[::-1] the list turned round.",
+        "Of the longest way you know both ends. Which table has the town half-way between them?",
+        "Now there are two halves, each with known ends. Which table is for ways of half as many roads?",
+        "In each turn every pair of neighbours gets a town between: from 2 towns to 3, then to 5, to 9.",
     ],
     slips=[
         (
-            "came_from.shape[1] - 1",
-            "came_from.shape[1]",
-            "Towns count from 0, so the last of N towns is N − 1.",
+            "middle[::-1]",
+            "middle",
+            "The first table is for two roads. Begin with the last one, which halves the whole way.",
         ),
         (
-            "came_from.shape[1] - 1",
-            "came_from.shape[0] - 1",
-            "The rows of the table are numbers of roads; the towns are its columns.",
+            "middle[::-1]",
+            "middle[-1:]",
+            "That finds one town, half-way. Each half is to be halved again, down to single roads.",
         ),
         (
-            "range(K, 0, -1)",
-            "range(K - 1, -1, -1)",
-            "One row too high: the last town is reached over K roads, so the first row to "
-            "look at is K, and row 0 means nothing.",
+            "middle[::-1]",
+            "middle[:0:-1]",
+            "The table for two roads is left out, and with it every other town.",
         ),
         (
-            "range(K, 0, -1)",
-            "range(1, K + 1)",
-            "Walking back, the ways get shorter: begin with row K and count down.",
+            "table[way[:-1], way[1:]]",
+            "table[way[1:], way[:-1]]",
+            "A piece leads from i to j; these are the middles of the ways back.",
         ),
         (
-            "came_from[k, way[-1]]",
-            "came_from[K, way[-1]]",
-            "This looks at row K every time; the way to the town before has one road less, so "
-            "go up a row at each step.",
+            "table[way[:-1], way[1:]]",
+            "table[0, way[1:]]",
+            "Only the first piece begins in town 0. Each piece has ends of its own.",
         ),
         (
-            "came_from[k, way[-1]]",
-            "came_from[k, last]",
-            "This asks at the last town every time; ask at the town that you have just come "
-            "to, way[-1].",
+            "np.stack([way[:-1], between], axis=1)",
+            "np.stack([between, way[1:]], axis=1)",
+            "The middle stands before the end of its piece, and behind its beginning.",
         ),
         (
-            "way[::-1]",
-            "way",
-            "That is the way back, from the last town to the first: turn it round.",
+            "np.append(np.stack([way[:-1], between], axis=1), way[-1])",
+            "np.append(np.concatenate([way[:-1], between]), way[-1])",
+            "All old towns stand in front of all new ones here: each new one belongs between its two neighbours.",
         ),
         (
-            "way[::-1]",
-            "sorted(way)",
-            "Sorting does it only on a map whose roads never lead to a lower number; here a "
-            "way goes back and forth: turn it round.",
+            "np.append(np.stack([way[:-1], between], axis=1), way[-1])",
+            "np.sort(np.append(way, between))",
+            "Towns are in the order of the way, which goes back and forth.",
+        ),
+        (
+            "np.append(np.stack([way[:-1], between], axis=1), way[-1])",
+            "np.stack([way[:-1], between], axis=1).ravel()",
+            "The last town gets lost.",
+        ),
+        (
+            "between = table[way[:-1], way[1:]]",
+            "between = middle[-1][way[:-1], way[1:]]",
+            "After the first halving the pieces are shorter: each turn has a table of its own.",
         ),
     ],
     laws=[
         (
-            "a way of one road goes from town 0 straight to the last",
-            lambda f: (f(jnp.zeros((2, 5), int), 1), jnp.array([0, 4])),
-        ),
-        (
-            "a way may lead back: 0, 3, 1, 4",
+            "it is the way of eight roads that the package walks back",
             lambda f: (
-                f(jnp.zeros((4, 5), int).at[3, 4].set(1).at[2, 1].set(3), 3),
-                jnp.array([0, 3, 1, 4]),
+                f(middles(jax.random.uniform(jax.random.key(3), (7, 7), minval=0.2), 3)),
+                few_steps.shortest_paths(
+                    np.asarray(jax.random.uniform(jax.random.key(3), (7, 7), minval=0.2)), 8
+                ).path(8),
             ),
         ),
     ],
-    ships=lambda came_from, K: few_steps.ShortestPaths(
-        np.zeros(came_from.shape), np.asarray(came_from)
-    ).path(K),
 )
 
 
-def promise(gammas, m, way, D):
-    """Return (the mean diffusion loss of a grid, its standard error) in bits per dimension."""
-    weights = 0.5 * jnp.expm1(jnp.diff(gammas[way]))
-    each = m[:, way[1:]] @ weights
-    bits = each / (D * jnp.log(2))
-    error = bits.std(ddof=1) / jnp.sqrt(len(m))
-    return bits.mean(), error
+def comparison(gammas, m, one, other, D):
+    """Return (saved, error) in bits per dimension, and the number of images for three errors."""
+
+    def bits(way):
+        """Each image's diffusion loss on a grid, of shape (n,), in bits per dimension."""
+        weights = 0.5 * jnp.expm1(jnp.diff(gammas[way]))
+        return m[:, way[1:]] @ weights / (D * jnp.log(2))
+
+    gain = bits(one) - bits(other)
+    error = gain.std(ddof=1) / jnp.sqrt(len(m))
+    images = len(m) * (3 * error / gain.mean()) ** 2
+    return gain.mean(), error, images
 
 
 exercise(
     "10.4",
-    promise,
+    comparison,
     inputs=some_images,
     hints=[
-        "jnp.diff(a) is each entry less the one before; it has one entry less than a.",
-        "Every step pays the error of its noisy end: those are the levels of the grid but the "
-        "first. m[:, b] takes the columns b, "
-        "and @ multiplies along the last axis and sums.",
-        "Sum over the steps of one image first, then take the standard deviation over the "
-        "images.",
+        "The loss of one image on one grid is a sum over the steps, and every step pays the error of its noisy end.",
+        "Each image is priced on both grids. Some images are dear on both: what of that is left in the difference?",
+        "A standard error falls with the root of the number of images, while the saving stays.",
     ],
     slips=[
         (
-            "jnp.expm1(jnp.diff(gammas[way]))",
-            "jnp.diff(gammas[way])",
-            "That is the price of very short steps; a long one costs e^(γ_j − γ_i) − 1 in "
-            "place of γ_j − γ_i, which is more.",
+            "gain.std(ddof=1) / jnp.sqrt(len(m))",
+            "jnp.hypot(bits(one).std(ddof=1), bits(other).std(ddof=1)) / jnp.sqrt(len(m))",
+            "That would be right for two sets of images. These are the same images: an image that is dear on one grid is dear on the other. Take the differences first.",
         ),
         (
-            "0.5 * jnp.expm1",
-            "jnp.expm1",
-            "The half of each step's price is missing.",
+            "gain.std(ddof=1) / jnp.sqrt(len(m))",
+            "gain.std(ddof=1)",
+            "That is how single images scatter. Their mean is surer, by a root of n.",
+        ),
+        (
+            "gain.std(ddof=1) / jnp.sqrt(len(m))",
+            "gain.std(ddof=1) / len(m)",
+            "Divide by the root of n.",
+        ),
+        (
+            "gain.std(ddof=1) / jnp.sqrt(len(m))",
+            "gain.std() / jnp.sqrt(len(m))",
+            "Of a sample the standard deviation is estimated with n − 1: ddof=1.",
+        ),
+        (
+            "bits(one) - bits(other)",
+            "bits(other) - bits(one)",
+            "The sign: saved is what `other` costs less.",
         ),
         (
             "m[:, way[1:]]",
             "m[:, way[:-1]]",
-            "That takes the errors at the clean ends of the steps; the guess is made at the "
-            "noisy end, where the step begins.",
+            "A step pays the error at its noisy end, where it begins.",
         ),
         (
             "m[:, way[1:]]",
             "m[:, 1 : len(way)]",
-            "These are the errors of the first few candidates; the levels of the grid are at "
-            "the places in way.",
+            "These are the first levels of all. The grid's own stand at the places `way`.",
         ),
         (
-            "each / (D * jnp.log(2))",
-            "each / D",
-            "These are nats per dimension; divide by log 2 to have bits.",
+            "jnp.diff(gammas[way])",
+            "jnp.diff(gammas)[way[1:] - 1]",
+            "A step leads from one level of the grid to the next, over all candidates between.",
         ),
         (
-            "each / (D * jnp.log(2))",
-            "each / jnp.log(2)",
+            "0.5 * jnp.expm1",
+            "jnp.expm1",
+            "The half in front of the price is missing.",
+        ),
+        (
+            "/ (D * jnp.log(2))",
+            "/ D",
+            "These are nats: a bit is log 2 of a nat.",
+        ),
+        (
+            "/ (D * jnp.log(2))",
+            "/ jnp.log(2)",
             "That is for the whole image: divide by its dimensions.",
         ),
         (
-            "each / (D * jnp.log(2))",
-            "each * jnp.log(2) / D",
-            "That turns bits into nats: a bit is only log 2 of a nat, so there are more bits "
-            "than nats.",
+            "(3 * error / gain.mean()) ** 2",
+            "(3 * error / gain.mean())",
+            "Four times the images only halve the error: the number goes with the square.",
         ),
         (
-            "bits.std(ddof=1) / jnp.sqrt(len(m))",
-            "bits.var(ddof=1) / jnp.sqrt(len(m))",
-            "The variance is the square of what is asked for.",
+            "len(m) * (3 * error / gain.mean()) ** 2",
+            "(3 * error / gain.mean()) ** 2",
+            "The error is already that of n images: so many times n are needed.",
         ),
         (
-            "bits.std(ddof=1) / jnp.sqrt(len(m))",
-            "bits.std(ddof=1)",
-            "That is the scatter of single images; their mean is known better, by the root of "
-            "their number.",
+            "(3 * error / gain.mean()) ** 2",
+            "(gain.mean() / (3 * error)) ** 2",
+            "Upside down: where the saving is small more images are needed.",
         ),
         (
-            "bits.std(ddof=1) / jnp.sqrt(len(m))",
-            "bits.std(ddof=1) / len(m)",
-            "Variances of independent numbers add up, so the error falls with the root of n, "
-            "not with n.",
-        ),
-        (
-            "bits.std(ddof=1)",
-            "bits.std()",
-            "This divides by n where n − 1 is due, because the mean is estimated from the "
-            "same images: ddof=1.",
-        ),
-        (
-            "bits.std(ddof=1)",
-            "jnp.sqrt(jnp.sum((weights * m[:, way[1:]].std(0, ddof=1)) ** 2)) / (D * "
-            "jnp.log(2))",
-            "This adds the errors of the levels as if they were independent, but all levels "
-            "were measured on the same images: "
-            "form each image's sum first.",
+            "bits(one) - bits(other)",
+            "(bits(one) - bits(other)) / bits(one)",
+            "That is a share. Asked for are bits per dimension.",
         ),
     ],
     laws=[
         (
-            "two images with the same errors leave no error of the mean",
+            "if every image costs twice as many bits as the one before it scatters much, but a grid compared with itself has no error",
             lambda f: (
-                f(jnp.array([0.0, 1.0, 2.0]), jnp.ones((2, 3)), jnp.array([0, 1, 2]), 4)[1]
+                f(
+                    jnp.array([0.0, 1.0, 2.0]),
+                    jnp.array([[1.0], [2.0], [4.0]]) * jnp.ones((3, 3)),
+                    jnp.array([0, 1, 2]),
+                    jnp.array([0, 1, 2]),
+                    4,
+                )[1]
                 + 1.0,
                 jnp.asarray(1.0),
             ),
         ),
     ],
-    ships=promise_by_the_package,
+    ships=compared_by_the_package,
 )
 
 
-def steps_needed(gammas, M, excess):
-    """Return (A in nats, the number of steps for an excess in nats)."""
+def steps_needed(gammas, M, t, excess):
+    """Return the numbers of steps for an excess in nats: (of the schedule, of the best grid)."""
     u = jnp.exp(-gammas)
     f = 0.5 * M / u
-    pieces = jnp.sqrt(jnp.abs(jnp.diff(f) * jnp.diff(u)))
-    A = 0.5 * jnp.sum(pieces) ** 2
-    steps = A / excess
-    return A, steps
+    pieces = jnp.abs(jnp.diff(f) * jnp.diff(u))
+    of_schedule = 0.5 * jnp.sum(pieces / jnp.diff(t))
+    of_best = 0.5 * jnp.sum(jnp.sqrt(pieces)) ** 2
+    return of_schedule / excess, of_best / excess
 
 
-line = jnp.linspace(1.0, 3.0, 50)[::-1]  # SNRs, so that the γ's rise
 fine = jnp.linspace(-2.0, 2.0, 400)
-two_halves = (
-    "A half is missing. There are two: f is half the squared error of x, and the excess of a "
-    "step is "
-    "a triangle, half of width times height."
-)
+two_halves = "A half is missing. There are two: f is half the squared error of x, and the excess of a step is a triangle."
+
+
+def gaussian(gammas):
+    """The error for Gaussian data of standard deviation ½."""
+    return jnp.exp(-gammas) / (4 + jnp.exp(-gammas))
+
+
+def measured_steps(f, K=2000):
+    """What f says K even steps in time cost too much, and what they do, as a share; t is bent."""
+
+    def nats(gammas):
+        return np.sum(0.5 * np.expm1(np.diff(gammas)) / (1 + 4 * np.exp(gammas[1:])))
+
+    time = np.linspace(0, 1, K + 1)
+    levels = -2 + 4 * (0.3 * time + 0.7 * time**2)
+    exact = 0.5 * np.log((4 + np.exp(2.0)) / (4 + np.exp(-2.0)))
+    places = np.interp(np.asarray(fine), levels, time)
+    excess = float(nats(levels) - exact)
+    return f(fine, gaussian(fine), jnp.asarray(places, jnp.float32), excess)[0] / K, 1.0
+
 
 exercise(
     "10.5",
@@ -435,22 +494,42 @@ exercise(
     inputs=a_fine_curve,
     tolerance=1e-2,
     hints=[
-        "Divide M by the SNR: the error of the noise is SNR times the error of x.",
-        "jnp.diff gives the differences between neighbours. f and u run in opposite "
-        "directions, hence the absolute value.",
-        "The integral is the sum of the pieces; the whole of it is squared.",
+        "A step of the width w in u has the excess ½ |f'| w². With K even steps in time, how wide is a step where the time grows by Δt while u falls by |Δu|?",
+        "There, K Δt steps fall on the stretch Δu, each |Δu|/(K Δt) wide, and f falls by |Δf| in all. So what is the stretch's part of the excess?",
+        "For the best grid: the lesson's integral of √|f'|, and √(|Δf| |Δu|) is √|f'| |Δu|.",
     ],
     slips=[
         (
-            "jnp.exp(-gammas)",
-            "jnp.exp(gammas)",
-            "That is one over the SNR: γ is minus its logarithm.",
+            "pieces / jnp.diff(t)",
+            "pieces * jnp.diff(t)",
+            "Where the schedule stays long, Δt is large, there are many steps, and the excess is small: divide.",
         ),
         (
-            "0.5 * M / u",
-            "0.5 * M",
-            "That is the height over γ. Over u the same area has the height ½ M/u, since du = "
-            "−u dγ.",
+            "pieces / jnp.diff(t)",
+            "pieces / jnp.diff(t) ** 2",
+            "Once too often: each step's triangle has 1/Δt², but K Δt steps fall on the stretch.",
+        ),
+        (
+            "pieces / jnp.diff(t)",
+            "pieces * len(t)",
+            "That is a schedule whose time grows evenly from level to level. This one has a pace of its own, Δt.",
+        ),
+        (
+            "pieces / jnp.diff(t)",
+            "pieces",
+            "These are the triangles of steps from each of the given levels to the next. How many even steps in time fall on each stretch?",
+        ),
+        ("0.5 * jnp.sum(pieces / jnp.diff(t))", "jnp.sum(pieces / jnp.diff(t))", two_halves),
+        ("0.5 * jnp.sum(jnp.sqrt(pieces)) ** 2", "jnp.sum(jnp.sqrt(pieces)) ** 2", two_halves),
+        (
+            "jnp.sum(jnp.sqrt(pieces)) ** 2",
+            "jnp.sum(pieces)",
+            "Take the root of each piece, then the sum, then the square.",
+        ),
+        (
+            "jnp.sum(jnp.sqrt(pieces)) ** 2",
+            "jnp.sum(jnp.sqrt(pieces))",
+            "The integral of √|f′| is squared.",
         ),
         (
             "0.5 * M / u",
@@ -458,57 +537,50 @@ exercise(
             two_halves,
         ),
         (
-            "jnp.diff(f) * jnp.diff(u)",
-            "jnp.diff(f) / jnp.diff(u)",
-            "That is √|f′| without du: each piece of the integral lacks its factor |Δu|.",
+            "0.5 * M / u",
+            "0.5 * M",
+            "The height over u is half the error of x, which is M divided by the SNR.",
         ),
         (
-            "jnp.sqrt(jnp.abs(jnp.diff(f) * jnp.diff(u)))",
-            "jnp.abs(jnp.diff(f))",
-            "That is |f′| |du|, and its sum only the height that f falls through; the root of "
-            "f′ is asked for.",
+            "0.5 * M / u",
+            "0.5 * M * u",
+            "The height over u is half the error of x: M *divided* by the SNR.",
         ),
         (
-            "0.5 * jnp.sum(pieces) ** 2",
-            "0.5 * jnp.sum(pieces**2)",
-            "The square belongs outside the integral: this sum gets ever smaller as the "
-            "levels get closer.",
+            "return of_schedule / excess, of_best / excess",
+            "return of_schedule, of_best",
+            "These are the constants. The excess is the constant over K: solve for K.",
         ),
         (
-            "0.5 * jnp.sum(pieces) ** 2",
-            "jnp.sum(pieces) ** 2",
-            two_halves,
-        ),
-        (
-            "A / excess",
-            "excess / A",
-            "Turned over: a smaller excess needs more steps.",
-        ),
-        (
-            "A / excess",
-            "jnp.sqrt(A / excess)",
-            "The excess falls like 1/K, not like 1/K²: by this law a tenth of it takes ten "
-            "times the steps.",
+            "return of_schedule / excess, of_best / excess",
+            "return of_schedule * excess, of_best * excess",
+            "A smaller excess takes more steps.",
         ),
     ],
     laws=[
         (
-            "where f falls along a straight line, A is half its fall times the range of u",
+            "two thousand even steps of a bent schedule cost too much what you say, for Gaussian data",
+            measured_steps,
+        ),
+        (
+            "for these data the best grid has ¼ log² of the ratio of 4 + u at the two ends, over the excess",
             lambda f: (
-                f(-jnp.log(line), 2 * line * (5.0 - 0.7 * line), jnp.asarray(1.0))[0],
-                jnp.asarray(0.5 * (0.7 * 2.0) * 2.0),
+                f(fine, gaussian(fine), (fine + 2) / 4, jnp.asarray(0.5))[1],
+                0.5 * jnp.log((4 + jnp.exp(2.0)) / (4 + jnp.exp(-2.0))) ** 2,
             ),
         ),
         (
-            "for Gaussian data of standard deviation ½, A is ¼ log² of the ratio of 4 + u at "
-            "the two ends",
-            lambda f: (
-                f(fine, jnp.exp(-fine) / (4 + jnp.exp(-fine)), jnp.asarray(1.0))[0],
-                0.25 * jnp.log((4 + jnp.exp(2.0)) / (4 + jnp.exp(-2.0))) ** 2,
-            ),
+            "a schedule that is even in log(4 + u) needs no more than the best",
+            lambda f: f(fine, gaussian(fine), even_in_the_log(fine), jnp.asarray(1.0)),
         ),
     ],
 )
+
+
+def even_in_the_log(gammas):
+    """The time of the schedule for which log(4 + u) falls evenly."""
+    fallen = jnp.log(4 + jnp.exp(-gammas))
+    return (fallen[0] - fallen) / (fallen[0] - fallen[-1])
 
 
 def plan(gammas, M, K):

@@ -39,14 +39,15 @@ def exact_cost():
 
 
 def some_pixels(key):
-    """Seven pixels of five levels, latents that need not fit them, and a noise level.
+    """Seven pixels of six levels in groups, latents that need not fit them, and a noise level.
 
     The first pixel is black and its latent white, so far apart that probabilities underflow.
     """
-    k_key, z_key, gamma_key = jax.random.split(key, 3)
-    k = jax.random.randint(k_key, (7,), 0, 5).at[0].set(0)
+    k_key, z_key, gamma_key, group_key = jax.random.split(key, 4)
+    group = 2 + int(jax.random.bernoulli(group_key))
+    coarse = jax.random.randint(k_key, (7,), 0, 6 // group).at[0].set(0)
     z_0 = (0.7 * jax.random.normal(z_key, (7,))).at[0].set(1.2)
-    return k, z_0, jax.random.uniform(gamma_key, minval=-7.5, maxval=-2.5), 5
+    return coarse, z_0, jax.random.uniform(gamma_key, minval=-7.5, maxval=-1.5), 6, group
 
 
 def some_logits(key):
@@ -217,86 +218,135 @@ exercise(
 )
 
 
-def log_prob(k, z_0, gamma_0, V):
-    """Return log p(k | z_0) in nats, over all pixels."""
+def log_prob_coarse(coarse, z_0, gamma_0, V, group):
+    """Return the log-probability of an image's coarse levels given z_0, in nats."""
     alpha_0 = jnp.sqrt(jax.nn.sigmoid(-gamma_0))
     values = 2 * (jnp.arange(V) + 0.5) / V - 1
     gap = z_0[:, None] / alpha_0 - values[None, :]
     log_p = jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)
-    picked = log_p[jnp.arange(len(k)), k]  # from each pixel's row the entry of its level
+    grouped = jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)
+    picked = grouped[
+        jnp.arange(len(coarse)), coarse
+    ]  # from each pixel's row the entry of its level
     return jnp.sum(picked)
+
+
+def grouped_by_the_package(coarse, z_0, gamma_0, V, group):
+    """Each pixel's levels one by one, from the package's decoder."""
+    decoder = vdmlite.LevelDecoder(V)
+    fine = group * coarse[:, None] + jnp.arange(group)[None]
+    one = jax.vmap(lambda k, z: decoder.log_prob(k[None], z[None], gamma_0), (0, None))
+    return jnp.sum(jax.nn.logsumexp(jax.vmap(one)(fine, z_0), axis=-1))
 
 
 exercise(
     "11.3",
-    log_prob,
+    log_prob_coarse,
     inputs=some_pixels,
+    ships=grouped_by_the_package,
     hints=[
-        "z_0[:, None] is a column of shape (D, 1), values[None, :] a row of shape (1, V). What shape has their difference?",
-        "log_softmax wants the exponent of each level, up to a constant that all levels of the pixel share.",
-        "Independent pixels multiply, so their logarithms …?",
+        "Begin with the fine levels: z_0[:, None] is a column of shape (D, 1), values[None, :] a row of shape (1, V). What shape has their difference?",
+        "A coarse level is this fine level *or* that one. What do probabilities do then, and how does one do it with logarithms?",
+        "a.reshape(D, V // group, group) puts neighbours side by side on a last axis of its own. And of independent pixels the probabilities multiply.",
     ],
     slips=[
         (
-            "z_0[:, None] / alpha_0 - values",
-            "z_0[:, None] - values",
-            "The latent holds α_0 x: divide it by α_0 before it is compared with values of x.",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jnp.sum(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "This adds logarithms, and so multiplies probabilities. A coarse level is one fine level or another: their probabilities add up.",
         ),
         (
-            "jnp.exp(-gamma_0)",
-            "jnp.exp(gamma_0)",
-            "The sign of γ_0: the cleaner the latent, the surer the decoder, so the factor is the SNR, e^(−γ_0).",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jnp.log(jnp.sum(jnp.exp(log_p.reshape(len(z_0), V // group, group)), axis=-1))",
+            "Far from z_0 probabilities are 0 in single precision, and the logarithm of 0 is not finite. logsumexp never forms them.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jnp.max(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "That is the likeliest of the fine levels alone. The others count as well.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jnp.mean(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "A mean of logarithms is no probability: those of the fine levels add up.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), group, V // group), axis=1)",
+            "Levels that are far apart are grouped here. Neighbours belong together.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "log_p[:, ::group]",
+            "That is the first fine level of each group alone.",
+        ),
+        (
+            "gap = z_0[:, None] / alpha_0 - values[None, :]",
+            "gap = z_0[:, None] - values[None, :]",
+            "The latent is α x plus noise: divide it by α_0 before you compare.",
+        ),
+        (
+            "-0.5 * jnp.exp(-gamma_0)",
+            "-0.5 / jax.nn.sigmoid(gamma_0)",
+            "σ_0² is the variance of the noise in z_0. After the division by α_0 it is e^γ_0.",
+        ),
+        (
+            "-0.5 * jnp.exp(-gamma_0)",
+            "-0.5 * jnp.exp(-gamma_0 / 2)",
+            "e^(γ_0/2) is the width; the exponent has the variance.",
         ),
         (
             "-0.5 * jnp.exp(-gamma_0)",
             "-jnp.exp(-gamma_0)",
-            "The half in the exponent is missing.",
-        ),
-        (
-            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
-            "-0.5 * jnp.exp(-gamma_0) * gap**2",
-            "These exponents are not normalised: the probabilities of a pixel's levels have to add up to 1.",
-        ),
-        (
-            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
-            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2, axis=0)",
-            "This normalises over the pixels, the first axis; it is the levels of one pixel that compete.",
-        ),
-        (
-            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap**2)",
-            "jnp.log(jax.nn.softmax(-0.5 * jnp.exp(-gamma_0) * gap**2))",
-            "The probability of a level far away is too small for single precision and becomes 0, and log 0 = −∞: "
-            "log_softmax never forms it.",
+            "The half of a Gaussian's exponent is missing.",
         ),
         (
             "jnp.sum(picked)",
             "jnp.mean(picked)",
-            "That is the mean over the pixels; nats of independent pixels add up.",
+            "Asked for is the whole image: independent pixels multiply, and their logarithms add up.",
         ),
         (
-            "jnp.sum(picked)",
-            "jnp.sum(picked) / jnp.log(2)",
-            "These are bits; asked are nats, the unit of the natural logarithm.",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1) - jnp.log(group)",
+            "That is the mean of the probabilities in a group. The chance of one or another is their sum.",
         ),
         (
-            "jnp.exp(-gamma_0) * gap**2",
-            "gap**2",
-            "The gap is to be measured in widths of the noise, e^(γ_0/2): its square is multiplied by e^(−γ_0).",
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.log_softmax(log_p.reshape(len(z_0), V // group, group).sum(-1))",
+            "This multiplies the probabilities of a group and normalises then. They add up, and need no other norm.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "log_p[:, group - 1 :: group]",
+            "That is the last fine level of each group alone.",
+        ),
+        (
+            "jax.nn.logsumexp(log_p.reshape(len(z_0), V // group, group), axis=-1)",
+            "jax.nn.log_softmax(-0.5 * jnp.exp(-gamma_0) * gap.reshape(len(z_0), V // group, group).mean(-1) ** 2)",
+            "That is a decoder of coarse levels, which puts each at the middle of its group. The fine levels have centres of their own.",
         ),
     ],
     laws=[
         (
-            "the probabilities of all the levels that a pixel can have add up to 1",
+            "in groups of one it is the package's decoder",
+            lambda f: (
+                f(jnp.array([0, 3]), jnp.array([-0.5, 0.4]), jnp.asarray(-2.0), 4, 1),
+                vdmlite.LevelDecoder(4).log_prob(
+                    jnp.array([0, 3]), jnp.array([-0.5, 0.4]), jnp.asarray(-2.0)
+                ),
+            ),
+        ),
+        (
+            "the probabilities of all the coarse levels of a pixel add up to 1",
             lambda f: (
                 sum(
-                    jnp.exp(f(jnp.array([k]), jnp.array([0.3]), jnp.asarray(-2.0), 4))
-                    for k in range(4)
+                    jnp.exp(f(jnp.array([k]), jnp.array([0.3]), jnp.asarray(-1.0), 6, 2))
+                    for k in range(3)
                 ),
                 jnp.asarray(1.0),
             ),
         ),
     ],
-    ships=lambda k, z_0, gamma_0, V: vdmlite.LevelDecoder(V).log_prob(k, z_0, gamma_0),
 )
 
 

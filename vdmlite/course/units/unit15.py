@@ -382,6 +382,11 @@ exercise(
             "* (V - 1) / 2",
             "The levels are centres of V equal cells, 2/V apart.",
         ),
+        (
+            "prior.mean()",
+            "prior.sum()",
+            "That is the price of all the priors together: the rate is a mean over the images.",
+        ),
     ],
     laws=[
         (
