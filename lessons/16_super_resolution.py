@@ -114,7 +114,7 @@ show(
 
 # %% [markdown]
 # This is the picture of the lesson. The *one guess* is what the network says when it sees no $z$ at all: its mean of all that
-# fits. Where it is in doubt it is grey. The draws are never grey. They differ where the guess was grey, and agree elsewhere:
+# fits. Where it is in doubt it is grey. The draws are no greyer than real digits. They differ most where the guess was grey:
 # *how* they differ says what the small image has left open. In numbers, for 60 digits:
 
 
@@ -137,20 +137,21 @@ for name, x in answers.items():
     print(f"{name:12s}{decibels:>10s}{np.mean((x > 63.5) & (x < 191.5)):16.1%}{misfit(x, low, 4):24.2f}")  # fmt: skip
 
 # %% [markdown]
-# By the PSNR the one guess is better than a draw, by two decibels. But a twentieth of a real image's pixels are grey, as of a draw's;
+# The *PSNR* is the mean squared error in decibels: ten times the logarithm of (peak level)² over it, so that more is better and a
+# factor of 2 in the error is 3 decibels. The *misfit* is how far an answer's squares are from the small image. By the PSNR the one guess is better than a draw, by two decibels. But a twentieth of a real image's pixels are grey, as of a draw's;
 # of the guess's pixels nearly a tenth are, of the bicubic image's more than a fifth. Both the guess and the draw miss the means of the
 # squares, by 7 and 12 grey levels. In training noise was added to the condition, of 0.1, or 13 grey levels: the network
-# has learned not to trust it more than that. (Why noise is added is said below.)
+# has probably learned not to trust it more than that. (Why noise is added is said below.)
 #
 # ## What the bound prices
 #
-# The bound of the conditional model is a price of $x$ for who has the small image. The small image is a function of $x$,
+# The bound of the conditional model is a price of $x$ for someone who has the small image. The small image is a function of $x$,
 # so $p(x) = p(\text{low})\, p(x \mid \text{low})$, and
 #
 # $$ \text{bits}(x) = \text{bits}(\text{low}) + \text{bits}(x \mid \text{low}) . $$
 #
 # A second model prices the small images. So the two together are *one model of large images*, and can be compared with any
-# other. A model of 7×7 images ships, too. Mind the unit: 49 numbers cost their bits per dimension, and 784 share them.
+# other. A model of 7×7 images ships, too. Mind the unit: the bits of the 49 small pixels are divided by 784.
 
 # %%
 base = pretrained.load("mnist_small")
@@ -219,8 +220,9 @@ claim("16", "digits: bits per dimension by which the two models cost more than o
       more_bits, at_most=0.05, trained=True)  # fmt: skip
 
 # %% [markdown]
-# The two models together cost a hundredth of a bit more than the model of lesson 11, which is within the errors. (The networks are not
-# the same: the enlarger has five blocks, the single model three.) To go by way of a small image costs nothing.
+# The two models together cost a hundredth of a bit more than the model of lesson 11, which these errors cannot tell from nothing.
+# (Exercise 16.3 compares better, image by image. And the networks are not the same: the enlarger has five blocks, the single
+# model three.) To go by way of a small image costs little or nothing.
 #
 # ## The mean and a draw
 #
@@ -284,20 +286,20 @@ print(f"  SR3                             {float(bits['the rest'].mean):.3f}")
 
 # %% [markdown]
 # The regression net has the better PSNR, by 3.2 decibels, as it must. The judge finds its answers six times as far from real
-# digits as the draws. The mean of 16 draws has the regression's PSNR, nearly, and the regression's blur: the blur does not come
-# from the network but from what was asked of it. And as a price of the digit the regression net, with an error for each pixel by
-# itself, takes twice the bits of SR3.
+# digits as the draws. The mean of 16 draws comes within 0.7 decibels of the regression, and has its blur: the blur does not come
+# from the network but from what was asked of it. And as a price of the digit the regression net, with independent Gaussian errors of
+# one common width, takes twice the bits of SR3.
 #
 # One claim of the paper does not show here. It reports draws that fit the small image as well as a regression's. Ours are off by
 # 0.6 of a level and the regression by 0.24. (The small image is rounded to whole levels, so that even the truth is off by 0.29.)
-# A draw adds up the errors of 32 steps; exercise 16.2 takes the misfit away.
+# Perhaps the errors of 32 steps add up. Exercise 16.2 takes the misfit away.
 #
 # ## Many draws
 #
 # The mean of $n$ draws is off by $\mathbb E \lVert x - \mu \rVert^2 + \frac1n \mathbb E \lVert y - \mu \rVert^2$: with $n$ it goes
 # from a draw to the mean. For a perfect model it is $(1 + \frac1n)$ times the least error that can be had. For any model it
 # is a straight line in $1/n$. The slope over the value at the left end is its *dispersion*: 1 for a model that is right,
-# less for one whose draws are too much alike.
+# less for one whose draws scatter less than their mean errs.
 
 # %%
 counts = [k for k in (1, 2, 4, 8, 16) if k <= n]
@@ -349,11 +351,12 @@ show(
 )
 
 # %% [markdown]
-# The points lie on a line, and the dispersion is 0.9: the draws are a little too much alike, as those of a model that has seen
-# 1437 digits. To know this no regression net is needed, and no judge.
+# The points lie on a line, and the dispersion is 0.9: the model is a little too sure. To know this no regression net is needed, and
+# no judge. Either the draws are too much alike, or their mean is off; the dispersion cannot say which. The regression net can: its PSNR is
+# half a decibel above that of the mean of infinitely many draws. Here the mean is off.
 #
-# With more steps the draws come nearer to real digits, and their PSNR *falls*. One step is one guess, and many are a draw:
-# the number of steps, too, leads from the mean to a draw. On faces, enlarged from 16×16 to 128×128, the authors asked people
+# With more steps the draws come nearer to real digits, and their PSNR *falls*. With one step the answer is nearer to the mean
+# than a draw is, without being the mean. On faces, enlarged from 16×16 to 128×128, the authors asked people
 # which of two pictures was the photograph; SR3's were taken for it about half of the time, those of GANs a third of the time at most.
 #
 # ## From noise to a large image
@@ -361,7 +364,7 @@ show(
 # The small image may be drawn as well. A *cascade* draws it from one model, and the large one from the next. Each is
 # trained alone, and each is small, since each decides less. (Images of 1024×1024 pixels are drawn so: a base model at 64×64, and two
 # enlargers.) One danger is left: the enlarger was trained with real small images, and the drawn ones are not quite like
-# them. So while it is trained some noise is added to its condition, that it may not trust every grey level (`noise=0.1`
+# them. So while it is trained some noise is added to its condition, so that it does not trust every grey level (`noise=0.1`
 # for MNIST).
 
 # %%
@@ -401,7 +404,7 @@ claim("16", "cascade: Fréchet distance over that of the bicubic enlargement of 
 #
 # ## Where a draw has little to win
 #
-# At a factor of 2 there is less to be decided. The same two networks, trained for a third of the time:
+# At a factor of 2 there is less to be decided. The same two networks, with 500 updates each:
 
 # %%
 half, updates = sr.shrink(test, 2), pick(smoke=3, laptop=500)
@@ -412,9 +415,9 @@ for name, x in {"regression": np.asarray(guesses(pair[0], half)), "a draw": draw
     print(f"{name:12s}{psnr(x, test, 17):8.2f} dB{distance(x):16.2f}{misfit(x, half, 2):24.2f}")
 
 # %% [markdown]
-# The draw has lost 3 decibels again. But where the regression was six times as far from real digits, at 2× the two are
-# nearly alike: a mean of images that hardly differ is an image. There the regression net is the better choice, as it takes one
-# pass and not 32.
+# The draw has lost 3 decibels again. But where the regression was six times as far from real digits, at 2× the draw is only a little
+# nearer (2.9 against 4.0): the mean of images that hardly differ is nearly an image. Where one pass in place of 32 counts for more
+# than that, the regression net is the better choice.
 #
 # ## Ask yourself
 #
@@ -430,8 +433,8 @@ for name, x in {"regression": np.asarray(guesses(pair[0], half)), "a draw": draw
 # 2. $p(x) = p(\text{low})\, p(x \mid \text{low})$ does not: the product is then a price of the pair, of $x$ and its caption.
 #    The bound on $-\log p(x \mid \text{caption})$ holds, and so do mean and draw.
 # 3. A function of the condition: every draw is the same, as from a regression net. (Not necessarily a good one.)
-# 4. Of $x$ for who has the noisy small image. That is more than for who has the clean one, and it is no part of a chain, since the noise would
-#    have to be sent as well.
+# 4. Of $x$ for someone who has the noisy small image. On average that is more than with the clean one. It still makes a chain,
+#    if sender and receiver agree on the noise in advance (one key), but a wasteful one.
 # 5. It is trained on pairs of real images and their own small ones. The other model is needed to draw, not to train.
 # </details>
 #

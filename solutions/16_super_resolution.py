@@ -290,8 +290,8 @@ def some_prices(key):
 #     return chain, more, error
 # ```
 #
-# The first number is far too large, and the third makes every difference look like nothing. There are four faults. Write
-# it anew.
+# The first number is far too large, and the third makes every difference look like nothing. There are several faults. Write
+# it anew. (The spread of a sample of n is estimated with n − 1.)
 
 
 # %% tags=["16.3"]
@@ -389,7 +389,8 @@ def some_draws(key):
 #   error of this mean. It is 1 for a model that is right, less for one that is too sure;
 # - `error`: the mean squared error to be expected of the mean of `k` draws; `k` may be larger than `n`.
 #
-# Both quantities of `dispersion` have to be estimated *without bias* from the `n` draws, and `n` may be 2.
+# Average over images and pixels before you divide. Both quantities of `dispersion` have to be estimated *without bias* from
+# the `n` draws, and `n` may be 2.
 
 
 # %% tags=["16.4"]
@@ -503,7 +504,7 @@ def some_noise(key):
 # Return
 #
 # - `error`: its mean squared error in use, for each noise of training in the array `a`;
-# - `best`: the noise of training that makes this error least, and `least`: the error it makes then.
+# - `best`: of all numbers $a \ge 0$, not only those in the array, the one that makes this error least, and `least`: the error it makes then.
 #
 # *Predict first*: for a network trained without noise ($a = 0$), can a condition that is very wrong be worse than none?
 
@@ -628,7 +629,7 @@ def some_pixels(key):
 # \sigma^2 = 1$. Return
 #
 # - $\hat x = \mathbb E[x \mid z, \text{low}]$;
-# - $m = \mathbb E \lVert \varepsilon - \hat\varepsilon \rVert^2$ at this level: what the bound of bits(high | low) adds up.
+# - $m = \mathbb E \lVert \varepsilon - \hat\varepsilon \rVert^2$ at this level: what the bound of bits($x$ | low) adds up.
 #
 # There is more than one way. You may learn from `low` first and from $z$ then, or from both at once. One rule will do for either: if
 # $u$ and $v$ are jointly Gaussian with mean 0, then $\mathbb E[u \mid v] = S_{uv} S_{vv}^{-1} v$, and what is left of $u$ has the

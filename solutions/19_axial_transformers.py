@@ -43,7 +43,7 @@ def some_sizes(key):
 # - naively: everything is run, on the whole image, for each pixel;
 # - semi-parallel: the outer stack on the whole image, once for each row; the inner stack on one row, once for each pixel.
 #
-# *Predict first*: for large square images and as many blocks in either stack, by how much is the second way cheaper?
+# *Predict first*: for large square images and the same number of blocks in both stacks, by how much is the second way cheaper?
 
 
 # %% tags=["19.1"]
@@ -117,7 +117,8 @@ def some_row(key):
 # *difficulty ●●○ · 15 minutes*
 #
 # A row has `L` pixels. Pixel `i` asks with `query[i]`, and pixel `j` answers with `value[j]` if `key[j]` fits: its weight is
-# proportional to $e^{q_i \cdot k_j / \sqrt d}$, with $d$ the length of a query. Pixel `i` may look at the pixels $j \le i$.
+# proportional to $e^{q_i \cdot k_j / \sqrt d}$, with $d$ the length of a query. Pixel `i` may look at the
+# pixels $j \le i$ (the levels have been moved to the right before).
 #
 # Return what each pixel gathers, and the weights, as an $L \times L$ matrix whose rows add up to 1. The check's numbers are
 # large, too: scores of 1000 and more must not overflow.
@@ -231,12 +232,12 @@ def some_costs(key):
 # *difficulty ●●○ · 15 minutes*
 #
 # A colour image costs the sum of what its channels cost. To train, one image after another is drawn by chance. `cost[i, c]`
-# is what channel `c` of image `i` costs; these images are all there are, and each is as probable as any other. At the price of one channel one may
+# is what channel `c` of image `i` costs; these images are all there are, and each is as probable as any other. For the computing time of one channel one may
 #
 # - take one channel by chance, of an image by chance, and multiply its cost by something, so that the mean is right;
-# - or save up, and take all `C` channels of an image for the price of `C`.
+# - or save up, and take all `C` channels of an image for the time of `C`.
 #
-# Return the variance of each way's estimate of the mean image's cost, *at the price of `C` channels*: the first way makes the mean of `C`
+# Return the variance of each way's estimate of the mean image's cost, *for the time of `C` channels*: the first way makes the mean of `C`
 # independent estimates, the second makes one.
 #
 # *Predict first*: can either be better? What decides?
@@ -332,9 +333,9 @@ def some_logits(key):
 # pixel's law is the softmax of its row of `logits`. Return, in bits and as a mean over the pixels,
 #
 # - `drawn`: what a draw at temperature $T$ is expected to cost under the model's own law ($T = 1$);
-# - `excess`: by how much more bits it takes on average to code a pixel *of the model's own law* with the law of temperature $T$, than with the right one.
+# - `excess`: how many more bits it takes on average to code a pixel *of the model's own law* with the law of temperature $T$, than with the right one.
 #
-# *Predict first*: for $T < 1$, is `drawn` less or more than what the model expects of real images? And can `excess` be
+# *Predict first*: for $T < 1$, is `drawn` less or more than what a draw at $T = 1$ costs? And can `excess` be
 # negative?
 
 
@@ -444,7 +445,7 @@ def some_network(key):
 # `j`. Pixels are counted row by row. The layers are given in the order in which they are run.
 #
 # When it works, try it: which of `["row", "column masked", "down"]`, `["down", "row", "column masked"]` and `["row", "down", "column
-# masked"]` is an outer stack that sees all rows above and nothing else? Does it matter when the image is moved down?
+# masked"]` are outer stacks that see all rows above and nothing else? Does it matter when the image is moved down?
 
 
 # %% tags=["19.5"]
@@ -551,8 +552,8 @@ exercise(
 # `neighbours.axial` has all of this for a network that is trained: `Block` is 19.2 with heads, `training_loss` takes one
 # channel as in 19.3, `draw(…, naive=True)` and `draw(…)` are the two ways of 19.1.
 #
-# What was to be predicted: with as many blocks in either stack, $n \times n$ pixels cost $n$ times less, as $2n^3$ becomes $2n^2$. The first pixel of 19.2 gathers its own
+# What was to be predicted: with the same number of blocks in both stacks, $n \times n$ pixels cost $n$ times less, as $2n^3$ becomes $2n^2$. The first pixel of 19.2 gathers its own
 # value. In 19.3 either way can be better: single channels where images differ, whole images where channels do. Cool draws are cheaper than the
 # model expects of real images, which is why they look so typical, and they are less varied; the excess is a KL, and never
-# negative. In 19.5 all three orders are right: it does not matter when the image is moved down, as long as it is. (Before a column *without* a mask it would
-# not help.)
+# negative. In 19.5 all three orders are right: it does not matter when the image is moved down, as long as it is. (With a
+# column *without* a mask no order helps.)
