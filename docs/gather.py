@@ -8,6 +8,7 @@
 A line such as `<!-- routes -->` in a page of `docs/` stands for what a function here makes.
 """
 
+import copy
 import html
 import itertools
 import json
@@ -127,7 +128,7 @@ def of_repository(text: str) -> str:
 
 def page(notebook: Notebook, every: dict[int, Lesson], work: dict[int, Notebook]) -> str:
     """Return a notebook as the site shows it: links in place of Colab's, set-up folded."""
-    content = json.loads(json.dumps(notebook.content))
+    content = copy.deepcopy(notebook.content)
     cells = content["cells"]
     for cell in cells:
         if "setup" in cell["metadata"].get("tags", []):

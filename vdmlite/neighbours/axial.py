@@ -185,7 +185,11 @@ class AxialTransformer(eqx.Module):
         self.exterior = tuple(block(columns=c, masked=False) for c in free)
 
     def context(
-        self, image: Integer[Array, "height width c"], channel: Integer[Array, ""], *, key=None
+        self,
+        image: Integer[Array, "height width c"],
+        channel: Integer[Array, ""],
+        *,
+        key: Key | None = None,
     ) -> Map:
         """Return what is known at each pixel before its channel: place, earlier channels."""
         here = self.channel[channel]
@@ -231,7 +235,7 @@ class AxialTransformer(eqx.Module):
         Raises:
             ValueError: the image has another shape.
         """
-        self._check(image)
+        self.check(image.shape)
         channels = jnp.arange(self.shape[-1])
         return jax.lax.map(lambda c: self._of(jnp.asarray(image), c), channels).sum()
 
@@ -240,9 +244,14 @@ class AxialTransformer(eqx.Module):
         known = image[..., channel].astype(int)
         return jnp.take_along_axis(log_p, known[..., None], -1).sum()
 
-    def _check(self, image) -> None:
-        if image.shape != self.shape:
-            raise ValueError(f"the model is of images of shape {self.shape}, got {image.shape}")
+    def check(self, shape: tuple[int, ...]) -> None:
+        """Raise an error unless an image's shape is the model's.
+
+        Raises:
+            ValueError: it is another one; the message has both.
+        """
+        if shape != self.shape:
+            raise ValueError(f"the model is of images of shape {self.shape}, got {shape}")
 
 
 def _through(blocks: tuple[Block, ...], h: Map, *, key: Key | None) -> Map:
@@ -256,7 +265,7 @@ def training_loss(
     model: AxialTransformer, image: Integer[AnyArray, "height width c"], *, key: Key
 ) -> Scalar:
     """Return an unbiased estimate of −log p(image) in nats, from one channel, with dropout."""
-    model._check(image)
+    model.check(image.shape)
     channel_key, key = jax.random.split(key)
     channel = jax.random.randint(channel_key, (), 0, model.shape[-1])
     return -model.shape[-1] * model._of(jnp.asarray(image), channel, key=key)

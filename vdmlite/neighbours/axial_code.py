@@ -26,10 +26,7 @@ def encode(model: AxialTransformer, images: Integer[AnyArray, " n height width c
         ValueError: images of another shape, or a level that the model does not know.
     """
     known = np.asarray(images)
-    if known.shape[1:] != model.shape:
-        raise ValueError(
-            f"the model is of images of shape {model.shape}, got {known.shape[1:]}"
-        )
+    model.check(known.shape[1:])
     if known.size and not 0 <= known.min() <= known.max() < model.levels:
         raise ValueError(
             f"the model has the levels 0 … {model.levels - 1}, got {known.min()} … "
