@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 16 · SR3: many answers to one small image
 #
-# *Three minutes on 2 CPU cores · 60 minutes to study · after lessons 09, 11 and 15 · Saharia et al. 2021 · file
+# *Three and a half minutes on 2 CPU cores · 60 minutes to study · after lessons 09, 11 and 15 · Saharia et al. 2021 · file
 # `neighbours/super_resolution.py`*
 #
 # **The idea.** A small image fits many large ones. A network trained to minimise the squared error gives the mean of all
