@@ -39,6 +39,7 @@ FLOORS = {
             f"neighbours.{n}"
             for n in (
                 "few_steps",
+                "fisher",
                 "flow",
                 "guidance",
                 "langevin",
@@ -52,7 +53,8 @@ FLOORS = {
     ),
     "neighbours": 10,
     **dict.fromkeys(
-        [f"neighbours.{n}" for n in ("axial", "hierarchy", "super_resolution")], 11
+        [f"neighbours.{n}" for n in ("axial", "hierarchy", "super_resolution")],
+        11,
     ),
     "codec.laws": 10,
     "codec.stack": 11,
