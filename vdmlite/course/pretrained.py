@@ -16,6 +16,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import optax
+from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, Integer
 from tqdm import tqdm
 
@@ -23,7 +24,7 @@ from .. import VDM, bits_per_dim, data, evaluate, init, recipes, storage, train
 from .._types import AnyArray, Key, Scalar
 from ..evaluation import Estimate
 from ..gradient import training_gradient
-from ..neighbours import axial, flow, hierarchy, super_resolution
+from ..neighbours import axial, evolution, flow, hierarchy, learned_loss, super_resolution
 from ..training import Gradient
 from .checkout import ROOT, is_checkout
 from .notebook import progress
@@ -36,15 +37,16 @@ class Plan(NamedTuple):
 
     make: Callable[..., Any]
     """make(key=key) is the untrained model."""
-    images: Callable[[], data.Images]
+    images: Callable[[], Any]
     fit: Callable[..., Any]
     """fit(model, images, key=key) is the trained one."""
     measure: Callable[..., Estimate]
-    """measure(model, images, key=key): its test bits per dimension."""
+    """measure(model, images, key=key): its test bits per dimension, or what `unit` says."""
     bits: float
-    """What was measured of the weights that ship."""
+    """What was measured of the weights that ship, in `unit`."""
     minutes: float
     """How long it was trained on 2 CPU cores."""
+    unit: str = "test bits/dim"
 
 
 def fit(
@@ -203,7 +205,7 @@ def _axial(**figures) -> Plan:
 
     def price(model, x, *, key):
         del key  # exact
-        return -model.log_prob(x)
+        return -jnp.asarray(model.log_prob(x))
 
     def bits(model, images, *, key):
         (found,) = measure(price, model, images.test, passes=1, key=key)
@@ -239,6 +241,80 @@ def _flow(bend: flow.AbstractBend, *, variational: bool, **figures) -> Plan:
     return Plan(make, data.digits, trained, partial(_mean_of, flow.dequantised_loss), **figures)
 
 
+def evolve_loss(
+    model: learned_loss.LearnedLoss,
+    *,
+    generations: int,
+    guided: int = 0,
+    arc: float = 1.0,
+    stratified: bool = True,
+    key: Key,
+) -> tuple[learned_loss.LearnedLoss, list[float]]:
+    """Evolve a loss on 8 goals a generation; return it and the mean fitness of each.
+
+    In the first `guided` generations half of the loss is that of a policy gradient.
+    """
+    arrays, rest = eqx.partition(model, eqx.is_array)
+    phi, unravel = ravel_pytree(arrays)
+    optimiser = optax.adam(optax.cosine_decay_schedule(0.05, generations))
+
+    def of(phi):
+        return eqx.combine(unravel(phi), rest)
+
+    def fitness(phi, *, key, share=0.0):
+        task_key, life_key = jax.random.split(key)
+        tasks = learned_loss.circle(8, arc=arc, stratified=stratified, key=task_key)
+        learner = learned_loss.Guided(of(phi), share) if share else of(phi)
+        return learned_loss.fitness(learner, tasks, key=life_key)
+
+    history = []
+    for part, share in ((guided, 0.5), (generations - guided, 0.0)):
+        key, one = jax.random.split(key)
+        stream = evolution.evolve(partial(fitness, share=share), phi, optimiser, key=one)
+        for _, (phi, values) in progress(zip(range(part), stream, strict=False), part):  # noqa: B007
+            history.append(values.mean())
+    return of(phi), [float(value) for value in history]
+
+
+def returns(
+    learner: learned_loss.AbstractLearner,
+    *,
+    goals: int = 512,
+    updates: int = 4,
+    key: Key,
+    change: Callable[[learned_loss.PointMass], learned_loss.PointMass] = lambda task: task,
+) -> Float[np.ndarray, " goals"]:
+    """Return what a policy earns after its life, for each of many goals drawn by chance."""
+    task_key, life_key = jax.random.split(key)
+    tasks = change(learned_loss.circle(goals, stratified=False, key=task_key))
+    keys = jax.random.split(life_key, goals)
+    return np.asarray(_returns(learner, tasks, updates, keys), np.float64)
+
+
+@eqx.filter_jit
+def _returns(learner, tasks, updates, keys):
+    def one(task, key):
+        life_key, end_key = jax.random.split(key)
+        policy, _ = learned_loss.live(learner, task, updates=updates, key=life_key)
+        return learned_loss.earned(policy, task, episodes=32, key=end_key)
+
+    return jax.vmap(one)(tasks, keys)
+
+
+def _evolved(**figures) -> Plan:
+    def trained(model, images, *, key):
+        del images
+        return evolve_loss(model, generations=6000, key=key)[0]
+
+    def earned(model, images, *, key):
+        del images
+        found = returns(model, key=key)
+        return Estimate(found.mean(), found.std(ddof=1) / len(found) ** 0.5)
+
+    unit = "earned on held-out goals"
+    return Plan(learned_loss.LearnedLoss, lambda: None, trained, earned, unit=unit, **figures)
+
+
 def _mean_of(loss: Callable[..., Scalar], model: Any, images: data.Images, *, key) -> Estimate:
     """Return the mean of a loss over the test images in bits per dimension."""
     means = measure(loss, model, images.test, key=key).mean(1)
@@ -263,6 +339,7 @@ MODELS = {
     "flow_variational": _flow(MIXTURE, variational=True, bits=1.878, minutes=17),
     "shifted_axial": _axial(bits=0.965, minutes=3),
     "shifted_vdm": _vdm(SHIFTED, shifted_digits, 3000, 128, bits=1.003, minutes=6),
+    "learned_loss": _evolved(bits=0.554, minutes=1.2),
     "flow_affine": _flow(flow.Affine(), variational=True, bits=2.058, minutes=14),
 }
 """All models that ship; `MODELS[name].bits` is what a test holds each to."""
@@ -300,7 +377,7 @@ def main(names: list[str]) -> int:
         model = plan.fit(plan.make(key=init_key), images, key=fit_key)
         save(name, model)
         found = plan.measure(load(name), images, key=jax.random.key(1))
-        print(f"{name}: {found} test bits/dim")
+        print(f"{name}: {found} {plan.unit}")
     return 0
 
 
