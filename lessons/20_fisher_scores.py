@@ -95,7 +95,7 @@ print(
 #
 # $$ 0 = \nabla_\theta \sum_x p_\theta(x) = \sum_x p_\theta(x) \nabla_\theta \log p_\theta(x) = \mathbb{E}[\varphi] . $$
 #
-# Once more by $\theta$, and $\mathbb{E}[\varphi \varphi^\top] = -\mathbb{E}[\nabla^2_\theta \log p_\theta] = F$, the *Fisher information*. Both hold for
+# Differentiate once more by $\theta$: $\mathbb{E}[\varphi \varphi^\top] = -\mathbb{E}[\nabla^2_\theta \log p_\theta] = F$, the *Fisher information*. Both hold for
 # draws of the model, not for the data: training on data is done exactly when the mean over the *data* is 0 as well.
 #
 # ## Of a network
@@ -111,8 +111,8 @@ own = axial.draw(model, pick(smoke=16, laptop=1024), key=next(keys))
 half = len(own) // 2
 first = fisher.moments(log_p, model, own[:half])
 information = first.square
-print(f"{len(information)} weights; the root of the information reaches from {np.sqrt(np.percentile(information, 5)):.2f} "  # fmt: skip
-      f"to {np.sqrt(np.percentile(information, 95)):.2f} for 9 of 10 of them")  # fmt: skip
+low, high = np.sqrt(np.percentile(information, (5, 95)))
+print(f"{len(information)} weights; for 9 of 10 the root of the information is between {low:.2f} and {high:.2f}")  # fmt: skip
 size = pick(smoke=64, laptop=4096)
 embedding = fisher.Embedding(log_p, model, information, size, key=next(keys))
 others = np.float64(fisher.embed(embedding, own[half:]))
@@ -122,7 +122,7 @@ claim("20", f"the mean score of the model's draws: largest |z| of {size} numbers
 
 # %% [markdown]
 # Is the covariance $-\mathbb{E}[\nabla^2 \log p]$? All weights are too many for a Hessian; the 17 biases of the last layer will do. For each
-# draw the matrix $\varphi \varphi^\top + \nabla^2 \log p$ should be 0 on the mean.
+# draw there is a matrix $\varphi \varphi^\top + \nabla^2 \log p$. One of them is not 0, but their mean should be.
 
 
 # %%
@@ -150,9 +150,9 @@ claim("20", "covariance of scores against the Hessian: largest |z| of 153 pairs"
 # The score has 35,505 numbers. Two steps make it short.
 #
 # - **Whiten**: divide each number by the root of its information, so that all weights count alike. (The whole matrix $F$ is out of
-#   reach; its diagonal has to do.)
+#   reach; its diagonal must be enough.)
 # - **Project**: multiply by a random matrix $R$, in which almost all is 0 and the rest is $\pm c$. Distances survive: the standard deviation of
-#   $\lVert R h \rVert / \lVert h \rVert$ is about $1 / \sqrt{2 D}$ for $D$ numbers that are left, *however many there were before*.
+#   $\lVert R h \rVert / \lVert h \rVert$ is about $1 / \sqrt{2 D}$ for $D$ numbers that are left, however many there were before, if no few of them dominate (exercise 20.4).
 
 # %%
 some = own[: pick(smoke=8, laptop=192)]
@@ -171,11 +171,11 @@ claim("20", "spread of distances against theory (largest deviation, a share)",
 # %% [markdown]
 # ## What is it good for? A probe
 #
-# A *linear probe* tells how much of an image's label lies open in an embedding: a linear classifier, here by ridge regression. We compare four
+# A *linear probe* tells how easily an image's label can be read from an embedding: a linear classifier, here by ridge regression. We compare four
 # embeddings:
 #
 # - the pixels;
-# - the *activations* of the network's last layer, all $11 \times 11 \times 32$ of them;
+# - the *activations* that the network's last layer is given, all $11 \times 11 \times 32$ of them;
 # - the same, *pooled*: their mean over the places;
 # - the Fisher scores, projected to 4096 numbers.
 #
@@ -236,12 +236,12 @@ for name in ("all activations", "pooled activations"):
 
 # %% [markdown]
 # With pixels, moved digits are nearly hopeless: a linear classifier has one set of weights for each place, and they all want to be in
-# the same pixels. All activations suffer, too: what the network has found lies at another place in each image. The Fisher scores lose
-# least. The network has one set of weights for *all* places (but for its embeddings of rows and columns), so its slope is a sum over the
+# the same pixels. All activations suffer, too: what the network has found lies at another place in each image. Fisher scores and
+# pooled activations lose least. The network has one set of weights for *all* places (but for its embeddings of rows and columns), so its slope is a sum over the
 # places: it says *what* is there, and little of *where* (exercise 20.3). Pooled activations are such a sum as well, but of 32 numbers. A slope is a sum of products, an
 # activation times an error that flows back, and there are 35,505 of them.
 #
-# When all digits stand at one place, Fisher scores win nothing: all activations are better, as a place then means something. And they have a price, a
+# When all digits stand at one place, Fisher scores are no longer the best: all activations have 0.992, as a place then means something. And they have a price, a
 # backward pass for each image. Signed roots, $\mathrm{sign}(h) \sqrt{|h|}$, are usual with Fisher vectors of photographs, where
 # a few large numbers would decide alone (Perronnin et al. 2010). Here they do not help.
 #
@@ -249,7 +249,7 @@ for name in ("all activations", "pooled activations"):
 #
 # Now a *decoder*: a small network that is trained to give the image back from its embedding, by squared error. It is not linear. (With a
 # linear one, the way between two embeddings would be a mixture of two reconstructions.) To go from one digit to another, mix their
-# embeddings, give the mixture the length of an embedding, and decode. Judged is the point half way, by the Fréchet distance of lesson 16: are
+# embeddings, give the mixture the length of an embedding, and decode. We judge the image half way, by the Fréchet distance of lesson 16: are
 # such images like digits, to a classifier that has seen digits at all places?
 
 
@@ -311,6 +311,7 @@ def diffused(share):
 
 
 ways["diffusion latents"] = lambda share: np.asarray(diffused(share))
+print(f"diffusion latents    mean square error of a test digit: {np.mean((ways['diffusion latents'](0.0) - 1.0 * one) ** 2):5.2f} levels²")  # fmt: skip
 
 # %%
 jury = judge.train_judge(every[::4], np.repeat(labels, 16)[::4], 17, key=next(keys))
@@ -332,17 +333,17 @@ for row, (name, way) in zip(axes, ways.items(), strict=True):
 show(
     figure,
     "Five rows, each with three walks of six pictures from one digit to another. Pixels and all activations: two shapes laid over each other in the middle. Pooled activations: grey "
-    "fog. Fisher scores: a single, somewhat noisy shape that bends into the other. Diffusion: sharp digits throughout, which are not quite the two digits at the ends.",
+    "fog. Fisher scores: noisy shapes, some of which bend into the other, some of which blur. Diffusion: sharp digits throughout, often other ones than the two at the ends.",
 )
 
 # %% [markdown]
 # Pixels and all activations give a cross-fade: two digits, one over the other. All activations tell where every pixel is (their decoder
 # is right to a third of a level²), so their mixture is a mixture of pictures. Pooled activations have lost too much: their decoder shows fog. Fisher scores
-# stand between: half way there is one shape more often than two, and the distance is smaller than that of pixels. But the decoder pays for it: it is off by five levels² on a digit it
+# stand between: half way there is sometimes one shape, sometimes a grey blur, and the distance is smaller than that of pixels. But the decoder pays for it: it is off by five levels² on a digit it
 # has not seen, and some pictures are grey.
 #
-# Diffusion's latents are the best here, without any decoder trained for the purpose: the walk back always ends at something like a digit. But its
-# ends are not the two digits. At $\gamma = 0$ much of an image is forgotten (lesson 15). The authors of Fisher scores compared with activations of a PixelCNN, on faces, by eye, one
+# Diffusion's latents have the smallest distance, without any decoder trained for the purpose: the walk back always ends at something like a digit. But they are the least faithful:
+# their ends are often other digits than the two. At $\gamma = 0$ much of an image is forgotten (lesson 15). The authors of Fisher scores compared with activations of a PixelCNN, on faces, by eye, one
 # year before diffusion models came into use.
 #
 # ## Ask yourself
@@ -358,7 +359,7 @@ show(
 # 1. The mean over the *data*. It is the slope of the likelihood that training follows, and at the end it is 0, too.
 # 2. $\mathbb{E}[\varphi \varphi^\top] = -\mathbb{E}[\nabla^2 \log p]$ was derived with $\sum_x p_\theta(x) = 1$, with the model's own law. With data one
 #    gets the *empirical* Fisher matrix, which is another one unless the model is perfect.
-# 3. Long: the model was surprised, and a large error flows back. This is why embeddings were brought to one length before they were mixed.
+# 3. Long: the model was surprised, and a large error flows back. This is one reason why embeddings were brought to one length before they were mixed.
 # 4. Linear functions of a mixture are the mixture of the functions: between two images it would give their cross-fade.
 # 5. Of its bound: $\nabla_\theta$ of the loss at fixed times and noises, the same for all images. It is an estimate, with noise. As
 #    diffusion has latents already, one seldom does.

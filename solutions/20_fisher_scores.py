@@ -42,7 +42,7 @@ def some_logits(key):
 # - `score`: $\nabla_\ell \log p_k$, of the shape of the logits;
 # - `information`: the Fisher information matrix, for a level that is drawn from $p$. (It does not depend on `k`.)
 #
-# *Predict first*: which logits ask to fall when a level is seen? Has the matrix an eigenvalue 0?
+# *Predict first*: which logits ask to fall when a level is seen? Does the matrix have an eigenvalue 0?
 
 
 # %% tags=["20.1"]
@@ -228,7 +228,7 @@ def some_strip(key):
 # $\mathrm{sigmoid}(w \, x_{k-1} + b)$, where the pixel before the first one counts as 0. The two weights are the same for all pixels. Return
 #
 # - the score of the whole strip, $(\partial_w, \partial_b) \log p(x)$;
-# - the scores of both weights *at each pixel*, of shape (2, pixels): what one would have if every pixel had weights of its own.
+# - the scores of both weights *at each pixel*, of shape (2, pixels), row 0 for $w$ and row 1 for $b$: what one would have if every pixel had weights of its own.
 #
 # *Predict first*: the strip `0 0 1 1 0 0 0` is moved one to the right, `0 0 0 1 1 0 0`. Which of the two answers changes?
 
@@ -359,7 +359,7 @@ exercise(
     inputs=some_vector,
     hints=[
         "E[y²] = c² K Σh²/P for one output, and there are D of them.",
-        "Var(y²) = E[y⁴] − E[y²]². There are K terms with i = i, and K (K − 1) ordered pairs i ≠ k. Outputs are independent.",
+        "Var(y²) = E[y⁴] − E[y²]². There are K terms with one input four times, and K (K − 1) ordered pairs i ≠ k. Outputs are independent.",
     ],
     slips=[
         (

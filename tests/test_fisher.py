@@ -140,6 +140,8 @@ def test_a_power_keeps_the_sign():
 
 
 def test_bad_input_is_refused():
+    with pytest.raises(ValueError, match=r"shape \(5,\), expected \(4,\)"):
+        fisher.Projection(4, 2, key=jax.random.key(0))(jnp.ones(5))
     with pytest.raises(ValueError, match="size must be at least 1, got 0"):
         fisher.Projection(4, 0, key=jax.random.key(0))
     with pytest.raises(ValueError, match="chunk must be at least 1, got 0"):

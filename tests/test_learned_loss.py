@@ -26,6 +26,8 @@ def some_episodes(policy, n=4, key=0):
 def test_ranks_are_even_and_centred():
     found = evolution.centred_ranks(jnp.array([3.0, -100.0, 7.0, 4.0, 1e9]))
     np.testing.assert_allclose(found, [-0.25, -0.5, 0.25, 0.0, 0.5])
+    found = evolution.centred_ranks(jnp.array([jnp.nan, 2.0, 2.0, -jnp.inf, 3.0]))
+    np.testing.assert_allclose(found, [-0.375, 0.125, 0.125, -0.375, 0.5])
 
 
 def test_the_slope_points_uphill(key):
@@ -196,5 +198,5 @@ def test_counts_are_checked(key):
         evolution.slope(lambda phi, *, key: phi.sum(), jnp.zeros(2), pairs=0, std=1.0, key=key)
     with pytest.raises(ValueError, match="updates must be at least 1, got 0"):
         learned_loss.live(learned_loss.PolicyGradient(0.3), task(), updates=0, key=key)
-    with pytest.raises(ValueError, match="examples must be at least 1, got 0"):
+    with pytest.raises(ValueError, match="goals must be at least 1, got 0"):
         learned_loss.circle(0, key=key)

@@ -256,7 +256,7 @@ def evolve_loss(
     """
     arrays, rest = eqx.partition(model, eqx.is_array)
     phi, unravel = ravel_pytree(arrays)
-    optimiser = optax.adam(optax.cosine_decay_schedule(0.05, generations))
+    rate = optax.cosine_decay_schedule(0.05, generations)
 
     def of(phi):
         return eqx.combine(unravel(phi), rest)
@@ -268,7 +268,8 @@ def evolve_loss(
         return learned_loss.fitness(learner, tasks, key=life_key)
 
     history = []
-    for part, share in ((guided, 0.5), (generations - guided, 0.0)):
+    for done, part, share in ((0, guided, 0.5), (guided, generations - guided, 0.0)):
+        optimiser = optax.adam(lambda n, done=done: rate(n + done))
         key, one = jax.random.split(key)
         stream = evolution.evolve(partial(fitness, share=share), phi, optimiser, key=one)
         for _, (phi, values) in progress(zip(range(part), stream, strict=False), part):  # noqa: B007

@@ -21,9 +21,14 @@ Fitness = Callable[..., Scalar]
 
 
 def centred_ranks(values: Float[Array, " n"]) -> Float[Array, " n"]:
-    """Return −½ for the least value to ½ for the greatest, in equal steps."""
-    ranks = jnp.argsort(jnp.argsort(values))
-    return ranks / (len(values) - 1) - 0.5
+    """Return −½ for the least value to ½ for the greatest, in equal steps; NaN is the least.
+
+    Equal values have the mean of their ranks.
+    """
+    values = jnp.where(jnp.isnan(values), -jnp.inf, values)
+    column, row = values[:, None], values[None, :]
+    below = (row < column).sum(1) + 0.5 * ((row == column).sum(1) - 1)
+    return below / max(len(values) - 1, 1) - 0.5
 
 
 def slope(

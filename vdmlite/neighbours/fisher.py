@@ -4,7 +4,7 @@
 
 Two images are alike if they would change the weights alike. φ has as many numbers as the model
 has weights. So each is divided by its standard deviation, and a sparse random matrix makes
-of them as many as one likes and keeps the distances, nearly.
+of them as many as one likes and nearly keeps the distances.
 """
 
 import math
@@ -18,7 +18,7 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Array, Float, Integer, Num
 
-from .._types import AnyArray, Count, Key, Scalar, ScalarLike, check_key, count
+from .._types import AnyArray, Count, Key, Scalar, ScalarLike, check_key, check_shape, count
 
 LogProb = Callable[[Any, Any], Scalar]
 """(model, x) ↦ log p(x), in nats; such as `AxialTransformer.log_prob`."""
@@ -33,18 +33,22 @@ def score(
 
 
 class Moments(NamedTuple):
-    """What scores are on the mean."""
+    """The means of the scores and of their squares."""
 
     mean: Float[Array, " weights"]
     """0 for the model's own draws, within its error √(square / n)."""
     square: Float[Array, " weights"]
-    """The diagonal of the Fisher information."""
+    """For the model's own draws, the diagonal of the Fisher information."""
 
 
 def moments(
     log_prob: LogProb, model: Any, examples: Num[AnyArray, " n *shape"], *, chunk: Count = 32
 ) -> Moments:
-    """Return the means of φ and φ², with `chunk` scores at a time in memory."""
+    """Return the means of φ and φ², with `chunk` scores at a time in memory.
+
+    Of the model's own draws they are 0 and the information; of data, the slope of the
+    likelihood and the empirical Fisher information, which is another one.
+    """
 
     @eqx.filter_jit
     def sums(model, some):
@@ -60,24 +64,31 @@ def moments(
 class Projection(eqx.Module):
     """h ↦ R h: each output is a signed sum of about √weights inputs, drawn once for good.
 
-    E‖R h‖² = ‖h‖², and the standard deviation of ‖R h‖ / ‖h‖ is about 1 / √(2 size) (Johnson
-    and Lindenstrauss; sparse by Li, Hastie and Church 2006).
+    E‖R h‖² = ‖h‖², and the standard deviation of ‖R h‖ / ‖h‖ is about 1 / √(2 size) if no few
+    numbers of h dominate (Johnson and Lindenstrauss; sparse by Li, Hastie and Church 2006).
     """
 
     which: Integer[Array, "size few"]
     signs: Float[Array, "size few"]
+    weights: int = eqx.field(static=True)
 
     def __init__(self, weights: Count, size: Count, *, key: Key):
         check_key(key)
         which_key, sign_key = jax.random.split(key)
-        weights, size = count(weights, "weights"), count(size, "size")
+        self.weights = weights = count(weights, "weights")
+        size = count(size, "size")
         few = math.ceil(math.sqrt(weights))
         self.which = jax.random.randint(which_key, (size, few), 0, weights)
         signs = jax.random.rademacher(sign_key, (size, few), jnp.result_type(float))
         self.signs = signs * math.sqrt(weights / (size * few))
 
     def __call__(self, h: Float[Array, " weights"]) -> Float[Array, " size"]:
-        """Return R h."""
+        """Return R h.
+
+        Raises:
+            ValueError: h has another length than R was made for.
+        """
+        check_shape(h, (self.weights,), "what is projected")
         return (h[self.which] * self.signs).sum(1)
 
 
@@ -109,7 +120,8 @@ class Embedding(eqx.Module):
         key: Key,
     ):
         self.log_prob, self.model = log_prob, model
-        self.scale = jax.lax.rsqrt(information + damping * information.mean())
+        least = jnp.finfo(information.dtype).tiny  # a weight that is never asked for stays 0
+        self.scale = jax.lax.rsqrt(information + damping * information.mean() + least)
         self.projection = Projection(len(information), size, key=key)
 
     def __call__(self, x: Num[AnyArray, "*shape"]) -> Float[Array, " size"]:

@@ -22,7 +22,7 @@ STEPS = 8
 STD = 0.5
 """Standard deviation of an action about what the policy proposes."""
 WINDOW = 8
-"""Steps that a convolution of the learned loss sees: its own and those before."""
+"""Steps that a convolution of the learned loss sees; the episodes of an update in a row."""
 MEMORY = 4
 """Numbers of the learned loss's memory."""
 
@@ -37,7 +37,7 @@ class PointMass(eqx.Module):
     def step(
         self, place: Float[Array, "2"], action: Float[Array, "2"]
     ) -> tuple[Float[Array, "2"], Scalar]:
-        """Return the next place, and how much nearer to the goal it is."""
+        """Return the next place, and how much nearer it is; moves are cut at −2 and 2."""
         c, s = jnp.cos(self.turn), jnp.sin(self.turn)
         x, y = jnp.clip(action, -2, 2)
         moved = place + self.gain * jnp.stack([c * x - s * y, s * x + c * y])
@@ -88,7 +88,7 @@ def episode(policy: Policy, task: PointMass, *, key: Key) -> Episodes:
 
 
 def earned(policy: Policy, task: PointMass, *, episodes: Count = 8, key: Key) -> Scalar:
-    """Return the mean reward of an episode; 1 is to stand on the goal at the end."""
+    """Return the mean of what an episode earns, at most the distance of the goal at first."""
     keys = jax.random.split(key, count(episodes, "episodes"))
     return jax.vmap(lambda key: episode(policy, task, key=key).rewards.sum())(keys).mean()
 
@@ -185,7 +185,13 @@ class LearnedLoss(AbstractLearner):
     biases: tuple[Float[Array, " c_out"], ...]
 
     def __init__(self, *, key: Key):
-        sizes = [(6 * WINDOW, 6), (6 * WINDOW, 8), (8, 4), (10 + 4 + MEMORY, 24), (24, 1)]
+        sizes = [
+            (6 * WINDOW, 6),
+            (6 * WINDOW, 8),
+            (8, 4),
+            (6 + 2 + 2 + 4 + MEMORY, 24),
+            (24, 1),
+        ]
         pairs = zip(jax.random.split(key, len(sizes)), sizes, strict=True)
         self.layers = tuple(jax.random.normal(k, (o, i)) for k, (i, o) in pairs)
         self.biases = tuple(jnp.zeros(o) for _, o in sizes)
@@ -269,13 +275,13 @@ def live(
 
 
 def circle(
-    examples: Count, *, arc: ScalarLike = 1.0, stratified: bool = True, key: Key
+    goals: Count, *, arc: ScalarLike = 1.0, stratified: bool = True, key: Key
 ) -> PointMass:
     """Return tasks with goals on the unit circle: even, turned by chance, or all by chance.
 
     `arc` is the share of the circle that is used, about the goal (1, 0).
     """
-    n = count(examples, "examples")
+    n = count(goals, "goals")
     turn = jax.random.uniform(key, (1,) if stratified else (n,))
     shares = (turn + jnp.arange(n) / n) % 1.0 if stratified else turn
     angles = 2 * jnp.pi * arc * (shares - 0.5)

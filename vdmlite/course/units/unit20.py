@@ -259,7 +259,7 @@ exercise(
     inputs=some_vector,
     hints=[
         "E[y²] = c² K Σh²/P for one output, and there are D of them.",
-        "Var(y²) = E[y⁴] − E[y²]². There are K terms with i = i, and K (K − 1) ordered pairs i ≠ k. Outputs are independent.",
+        "Var(y²) = E[y⁴] − E[y²]². There are K terms with one input four times, and K (K − 1) ordered pairs i ≠ k. Outputs are independent.",
     ],
     slips=[
         (

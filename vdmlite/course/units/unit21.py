@@ -367,8 +367,8 @@ def evolve_levels(gammas, noise, std, rate, cost):
         tried = np.concatenate([gammas + std * one, gammas - std * one])
         fitness = np.array([-cost(levels) for levels in tried])
         ranks = np.argsort(np.argsort(fitness)) / (len(fitness) - 1) - 0.5
-        above, below = np.split(ranks, 2)
-        slope = (above - below) @ one / (2 * len(one) * std)
+        plus, minus = np.split(ranks, 2)
+        slope = (plus - minus) @ one / (2 * len(one) * std)
         gammas = gammas + rate * std * slope
     return gammas
 
@@ -404,8 +404,8 @@ exercise(
             "The place of each value, not the value on each place: argsort once more.",
         ),
         (
-            "(above - below) @ one",
-            "(above + below) @ one",
+            "(plus - minus) @ one",
+            "(plus + minus) @ one",
             "The second half has −noise: the difference counts.",
         ),
         (
