@@ -105,6 +105,7 @@ for number, (phi, values) in itertools.islice(enumerate(stream), 0, 151, 50):
 
 # %%
 fresh = LearnedLoss(key=next(keys))
+print(f"a learned loss has {sum(a.size for a in jax.tree.leaves(fresh))} numbers")
 evolved = pretrained.load("learned_loss")
 learners |= {"loss before evolution": fresh, "evolved loss": evolved}
 final = {name: returns(learner, goals=goals, key=judging) for name, learner in learners.items()}
@@ -222,37 +223,35 @@ show(
 
 # %%
 def left(task):
-    """The goal on the other side of the left half-plane."""
-    goal = task.goal.at[:, 0].set(-jnp.abs(task.goal[:, 0]))
-    return learned_loss.PointMass(goal, task.gain, task.turn)
-
-
-def right(task):
-    """The goal on the right half-plane."""
-    return learned_loss.PointMass(
-        left(task).goal * jnp.array([[-1.0, 1.0]]), task.gain, task.turn
+    """Return tasks whose goals are on the left half-plane."""
+    return eqx.tree_at(
+        lambda t: t.goal, task, task.goal.at[:, 0].set(-jnp.abs(task.goal[:, 0]))
     )
 
 
-def changed(**how):
-    """Return a change of all tasks."""
+def right(task):
+    """Return tasks whose goals are on the right half-plane."""
+    return eqx.tree_at(lambda t: t.goal, task, jnp.array([[-1.0, 1.0]]) * left(task).goal)
 
-    def change(task):
-        whole = {k: jnp.full(len(task.goal), v) for k, v in how.items() if k != "far"}
-        return learned_loss.PointMass(how.get("far", 1.0) * task.goal, **{"gain": task.gain, "turn": task.turn, **whole})  # fmt: skip
 
-    return change
+def turned(angle):
+    """Return a change of tasks: moves are turned by an angle."""
+    return lambda task: eqx.tree_at(lambda t: t.turn, task, task.turn + angle)
 
 
 places = {
     "as in evolution": {},
     "8 updates": {"updates": 8},
     "16 updates": {"updates": 16},
-    "moves turned by 45°": {"change": changed(turn=jnp.pi / 4)},
-    "moves turned by 90°": {"change": changed(turn=jnp.pi / 2)},
-    "moves turned by 180°": {"change": changed(turn=jnp.pi)},
-    "moves half as long": {"change": changed(gain=0.125)},
-    "goals twice as far": {"change": changed(far=2.0)},
+    "moves turned by 45°": {"change": turned(jnp.pi / 4)},
+    "moves turned by 90°": {"change": turned(jnp.pi / 2)},
+    "moves turned by 180°": {"change": turned(jnp.pi)},
+    "moves half as long": {
+        "change": lambda task: eqx.tree_at(lambda t: t.gain, task, task.gain / 2)
+    },
+    "goals twice as far": {
+        "change": lambda task: eqx.tree_at(lambda t: t.goal, task, 2 * task.goal)
+    },
 }
 print("                        policy gradient   evolved loss      difference")
 for name, how in places.items():

@@ -121,9 +121,13 @@ def _step(loss: Callable[..., Scalar], parameters: Any, rate: ScalarLike) -> Any
     return eqx.apply_updates(parameters, jax.tree.map(lambda a: -factor * a, slopes))
 
 
+def _log_probs(policy: Policy, seen: Episodes) -> Float[Array, "n steps"]:
+    return jax.vmap(jax.vmap(policy.log_prob))(seen.seen, seen.actions)
+
+
 def surrogate(policy: Policy, seen: Episodes) -> Scalar:
     """Return the loss whose slope is REINFORCE's, with each step's mean as its baseline."""
-    log_p = jax.vmap(jax.vmap(policy.log_prob))(seen.seen, seen.actions)
+    log_p = _log_probs(policy, seen)
     return -(log_p * advantages(seen.rewards)).mean()
 
 
@@ -159,10 +163,10 @@ class PPO(AbstractLearner):
     ) -> tuple[Policy, Float[Array, " m"]]:
         """Return the policy after `epochs` steps."""
         worth = advantages(seen.rewards)
-        before = jax.vmap(jax.vmap(policy.log_prob))(seen.seen, seen.actions)
+        before = _log_probs(policy, seen)
 
         def loss(policy):
-            log_p = jax.vmap(jax.vmap(policy.log_prob))(seen.seen, seen.actions)
+            log_p = _log_probs(policy, seen)
             ratio = jnp.exp(log_p - before)
             cut = jnp.clip(ratio, 1 - self.clip, 1 + self.clip)
             return -jnp.minimum(ratio * worth, cut * worth).mean()
@@ -200,22 +204,16 @@ class LearnedLoss(AbstractLearner):
         """Return an empty memory: numbers that descend the loss together with θ."""
         return jnp.zeros(MEMORY)
 
-    def _layer(self, number: int, h: Float[Array, "n c_in"]) -> Float[Array, "n c_out"]:
-        weight = self.layers[number]
-        return h @ weight.T / math.sqrt(weight.shape[1]) + self.biases[number][None]
-
-    def _unfold(self, h: Float[Array, "steps c"]) -> Float[Array, "steps c_in"]:
-        """Put each step beside the ones before it: a convolution is then a product."""
-        padded = jnp.pad(h, ((WINDOW - 1, 0), (0, 0)))
-        windows = [padded[i : i + len(h)] for i in range(WINDOW)]
-        return jnp.concatenate(windows, 1)
+    def _layer(self, index: int, h: Float[Array, "n c_in"]) -> Float[Array, "n c_out"]:
+        weight = self.layers[index]
+        return h @ weight.T / math.sqrt(weight.shape[1]) + self.biases[index][None]
 
     def __call__(self, policy: Policy, memory: Float[Array, " m"], seen: Episodes) -> Scalar:
         """Return the loss of one update's episodes."""
         seen_, actions, rewards = (a.reshape(-1, *a.shape[2:]) for a in seen)
         facts = jnp.concatenate([seen_, actions, STEPS * rewards[:, None]], 1)
-        h = jnp.tanh(self._layer(0, self._unfold(facts)))
-        h = jnp.tanh(self._layer(1, self._unfold(h)))
+        h = jnp.tanh(self._layer(0, _unfold(facts)))
+        h = jnp.tanh(self._layer(1, _unfold(h)))
         context = jnp.tanh(self._layer(2, h.mean(0, keepdims=True)))[0]
         would = jax.vmap(policy)(seen_)
         known = jnp.concatenate([context, memory])
@@ -228,6 +226,12 @@ class LearnedLoss(AbstractLearner):
     ) -> tuple[Policy, Float[Array, " m"]]:
         """Return the policy and the memory after one step down L_φ, in both."""
         return _step(lambda both: self(both[0], both[1], seen), (policy, memory), 1.0)
+
+
+def _unfold(h: Float[Array, "steps c"]) -> Float[Array, "steps c_in"]:
+    """Put each step beside the ones before it: a convolution is then a product."""
+    padded = jnp.pad(h, ((WINDOW - 1, 0), (0, 0)))
+    return jnp.concatenate([padded[i : i + len(h)] for i in range(WINDOW)], 1)
 
 
 class Guided(AbstractLearner):
@@ -261,11 +265,12 @@ def live(
     key: Key,
 ) -> tuple[Policy, Float[Array, " updates"]]:
     """Return a new policy after a life of `updates`, and what it earned before each."""
+    episodes = count(episodes, "episodes")
     first_key, life_key = jax.random.split(key)
 
     def once(state, key):
         policy, memory = state
-        keys = jax.random.split(key, count(episodes, "episodes"))
+        keys = jax.random.split(key, episodes)
         seen = jax.vmap(lambda key: episode(policy, task, key=key))(keys)
         return learner.update(policy, memory, seen), seen.rewards.sum(1).mean()
 
