@@ -284,7 +284,7 @@ def test_strangers_and_ruins_are_told_of(folder):
     (folder / "04_predictions.ipynb").write_text("")
     (folder / "Untitled.ipynb").write_text("")
     (folder / "2024-notes.ipynb").write_text(whole, "utf-8")
-    (folder / "20_mine.ipynb").write_text(whole, "utf-8")
+    (folder / "99_mine.ipynb").write_text(whole, "utf-8")
     board, _, printed = grade(folder)
     assert "INTERNALERROR" not in printed
     numbers = [n for n in sorted(BLANKS) if n[:2] in ("2.", "3.", "4.")]
@@ -294,7 +294,7 @@ def test_strangers_and_ruins_are_told_of(folder):
         assert board[number] == (own if number[0] == "2" else "not run"), printed
     for page in ("03_discrete_bound", "04_predictions"):
         assert f"{page}.ipynb: could not be run: it is not a notebook" in printed
-    for page in ("Untitled", "2024-notes", "20_mine"):
+    for page in ("Untitled", "2024-notes", "99_mine"):
         assert f"{page}.ipynb: it is no notebook of the course" in printed
 
 
