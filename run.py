@@ -180,7 +180,7 @@ def lab(python: str, names: list[str], options: Sequence[str] = ()) -> int:
         f"--ServerApp.root_dir={ROOT}",
         f"--LabApp.default_url=/lab/tree/{page}",
         # The sources of the notebooks, and what Python leaves behind, are only in the way.
-        f"--ContentsManager.hide_globs={['[0-9][0-9]_*.py', '__pycache__']}",
+        f"--ContentsManager.hide_globs={['[0-9][0-9]_*.py', 'project_*.py', '__pycache__']}",
     ]
     code = attend([python, "-m", "jupyterlab", *settings, *options])
     root = not WINDOWS and os.geteuid() == 0

@@ -244,8 +244,8 @@ prices = {
     "every level alike": baselines.uniform(digits),
     "PNG, one sheet": baselines.png(digits),
     "WebP, lossless, one sheet": baselines.webp(digits),
-    "one Gaussian, dequantised": baselines.gaussian(digits),
-    "each pixel by itself": baselines.pixelwise(digits),
+    "one Gaussian, dequantised": baselines.gaussian(digits).mean(),
+    "each pixel by itself": baselines.pixelwise(digits).mean(),
     "diffusion, dequantised": dequantised,
     "diffusion, levels (VDM)": found.bits.loss.mean,
 }

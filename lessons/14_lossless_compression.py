@@ -541,13 +541,11 @@ print(f"{size} bytes for {some.size} pixels: {total:.3f} bits per dimension, "
 claim("14", "digits in the file that do not come back bit for bit", wrong, at_most=0)
 
 limit = vdmlite.evaluate(model, some, **options, key=bound_key).bits.loss.mean
-# By imagecodecs 2026.3.6, apart from this notebook: the same sheet, its two greatest efforts.
-jpeg_xl = {9: 2.65, 10: 2.45}
 prices = {
     "PNG, one sheet": baselines.png(digits),
     "WebP, lossless, one sheet": baselines.webp(digits),
-    "JPEG-XL, effort 9, one sheet": jpeg_xl[9],
-    "JPEG-XL, effort 10, one sheet": jpeg_xl[10],
+    "JPEG-XL, effort 9, one sheet": baselines.jpeg_xl(digits),
+    "JPEG-XL, effort 10, one sheet": baselines.jpeg_xl(digits, effort=10),
     f"diffusion, T = {T_file}, the file": total,
     "the bound, infinitely many steps": limit,
 }
@@ -571,8 +569,7 @@ claim("14", "digits, initial bits included: bits per dimension saved on the shor
 # %% [markdown]
 # The file is shorter than that of any of the others. Two things should be said with it.
 #
-# JPEG-XL is not a part of this course's environment, so its two numbers were measured apart, once, with the package
-# *imagecodecs*, on the sheet of 360 digits that PNG and WebP get here. And **the model is not in the file.** Its
+# All files get the 360 digits on one sheet, and JPEG-XL is asked for its two greatest efforts. And **the model is not in the file.** Its
 # weights take 66 kilobytes, ten times as much as the digits themselves. Who sends the model along is ahead only from
 # some number of digits on:
 

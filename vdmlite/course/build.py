@@ -1,6 +1,6 @@
 """Build the notebooks from their sources: `python run.py build [names …]`.
 
-    lessons/NN_name.py   ──►  lessons/NN_name.ipynb      executed
+    lessons/NN_name.py   ──►  lessons/NN_name.ipynb      executed, and so project_name.py
     solutions/NN_name.py ─┬►  solutions/NN_name.ipynb    executed
                           ├►  exercises/NN_name.ipynb    blanks in place of the solutions
                           └►  vdmlite/course/units/unitNN.py
@@ -66,6 +66,11 @@ def repository() -> str:
 def sources(folder: str) -> list[Path]:
     """Return the sources in a folder, in order."""
     return sorted((ROOT / folder).glob("[0-9][0-9]_*.py"))
+
+
+def projects() -> list[Path]:
+    """Return the sources of the projects’ starter notebooks, which stand with the lessons."""
+    return sorted((ROOT / "lessons").glob("project_*.py"))
 
 
 def cells_of(source: Path) -> list[NotebookNode]:
@@ -279,7 +284,8 @@ def build(names: list[str]) -> None:
         if names or not same_cells(built, path):
             write(path, nbformat.writes(built) + "\n")
     for kind in ("lessons", "solutions"):
-        for source in filter(wanted, sources(kind)):
+        pages = sources(kind) + (projects() if kind == "lessons" else [])
+        for source in filter(wanted, pages):
             built, path = notebook(source, kind), source.with_suffix(".ipynb")
             if names or not same_cells(built, path):
                 print(f"running {path.relative_to(ROOT)}", flush=True)
