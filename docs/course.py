@@ -170,6 +170,11 @@ def units() -> dict[int, Notebook]:
     return {unit.number: unit for unit in every}
 
 
+def projects() -> list[Notebook]:
+    """Return the starter notebooks of projects, by name."""
+    return [Notebook(path) for path in sorted((ROOT / "lessons").glob("project_*.ipynb"))]
+
+
 def needed(number: int, every: dict[int, Lesson]) -> set[int]:
     """Return a lesson's number and those of all that it stands on."""
     before = [n for n in every[number].after if n in every]

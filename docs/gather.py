@@ -27,6 +27,7 @@ from course import (
     lessons,
     nearest,
     needed,
+    projects,
     repository,
     units,
     weeks,
@@ -49,11 +50,10 @@ COMPRESSION = 14
 
 def gather() -> Path:
     """Write all sources. A file that is as it was stays untouched: little is built anew."""
-    every, work = lessons(), units()
-    pages = {
-        f"{n.place}.ipynb": page(n, every, work) for n in (*every.values(), *work.values())
-    }
-    pages |= {"lessons/index.md": lesson_index(every, work)}
+    every, work, starters = lessons(), units(), projects()
+    shown = (*every.values(), *work.values(), *starters)
+    pages = {f"{n.place}.ipynb": page(n, every, work) for n in shown}
+    pages |= {"lessons/index.md": lesson_index(every, work, starters)}
     pages |= {"exercises/index.md": exercise_index(work)}
     pages |= api(every)
     pages |= {"changelog.md": of_repository((ROOT / "CHANGELOG.md").read_text("utf-8"))}
@@ -162,10 +162,12 @@ def buttons(notebook: Notebook, every: dict[int, Lesson], work: dict[int, Notebo
     """Return the links below a title: Colab, the file, the other notebook of the pair."""
     links = [f"[Open in Colab]({notebook.colab})"]
     links.append(f"{{download}}`Download notebook <../../../../{notebook.place}.ipynb>`")
-    number = notebook.number
-    if notebook.place.startswith("lessons/") and number in work:
-        links.append(f"[Exercises](../exercises/{work[number].path.name})")
-    if notebook.place.startswith("exercises/"):
+    if notebook.place.startswith("lessons/"):
+        names = [unit.path.name for unit in work.values()]
+        if notebook.path.name in names:
+            links.append(f"[Exercises](../exercises/{notebook.path.name})")
+    else:
+        number = notebook.number
         links.append(f"[Lesson {number:02d}](../lessons/{every[number].path.name})")
     return ":::{container} buttons\n" + "\n".join(links) + "\n:::\n"
 
@@ -173,8 +175,10 @@ def buttons(notebook: Notebook, every: dict[int, Lesson], work: dict[int, Notebo
 # Pages of lessons and exercises
 
 
-def lesson_index(every: dict[int, Lesson], work: dict[int, Notebook]) -> str:
-    """Return a table of lessons for each part, and the tree of all pages."""
+def lesson_index(
+    every: dict[int, Lesson], work: dict[int, Notebook], starters: list[Notebook]
+) -> str:
+    """Return a table of lessons for each part, the projects, and the tree of all pages."""
     text = ""
     for part in PARTS.values():
         rows = [lesson for lesson in every.values() if lesson.part == part]
@@ -186,8 +190,9 @@ def lesson_index(every: dict[int, Lesson], work: dict[int, Notebook]) -> str:
             link = f"[unit](../exercises/{unit.path.name})" if unit else ""
             text += f"| [{lesson.title}]({lesson.path.name}) | {lesson.minutes} min "
             text += f"| {lesson.run_time} | {link} |\n"
-    text += tree([lesson.path.stem for lesson in every.values()])
-    return text
+    text += "\n## Projects\n\nStarters that run as they are, with a rubric each.\n\n"
+    text += "".join(f"- [{one.title}]({one.path.name})\n" for one in starters)
+    return text + tree([one.path.stem for one in (*every.values(), *starters)])
 
 
 def exercise_index(work: dict[int, Notebook]) -> str:

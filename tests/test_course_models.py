@@ -5,8 +5,10 @@ import math
 import re
 import subprocess
 import sys
+from functools import partial
 
 import equinox as eqx
+import imagecodecs
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -15,7 +17,7 @@ from oracles import perturbed
 from parity.trim import KEPT
 from PIL import Image
 
-from vdmlite import data, recipes
+from vdmlite import data, evaluate, recipes
 from vdmlite.course import baselines, build, chains, checkout, judge, pretrained
 from vdmlite.data import Images
 from vdmlite.engine.datasets import reading
@@ -100,7 +102,58 @@ def test_a_picture_file_holds_all_test_images_and_costs_its_length(
     assert np.array_equal(back, images.test)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_jpeg_xl_file_holds_all_test_images_and_costs_its_length(channels, monkeypatch):
+    images = made_up(256, train=1, test=6, shape=(5, 4, channels))
+    files = []
+    encode = imagecodecs.jpegxl_encode
+    monkeypatch.setattr(
+        imagecodecs, "jpegxl_encode", lambda *a, **k: files.append(encode(*a, **k)) or files[-1]
+    )
+    found = baselines.jpeg_xl(images)
+    (file,) = files
+    assert found == 8 * len(file) / images.test.size
+    back = imagecodecs.jpegxl_decode(file).reshape(3, 5, 2, 4, channels).swapaxes(1, 2)
+    assert np.array_equal(back.reshape(images.test.shape), images.test)
+
+
 # Trained models
+
+
+@pytest.mark.parametrize("timesteps", [None, 5])
+def test_the_bound_of_one_example_is_that_of_the_evaluation(timesteps):
+    vdm, images = pretrained.load("digits"), data.digits().test[:24]
+    each = pretrained.measure(
+        partial(pretrained.bound, timesteps=timesteps), vdm, images, key=jax.random.key(0)
+    )
+    theirs = evaluate(
+        vdm,
+        images,
+        draws=16,
+        times=4,
+        timesteps=timesteps,
+        batch_size=24,
+        key=jax.random.key(1),
+    ).bits.loss
+    passes = each.mean(1)
+    error = math.hypot(passes.std(ddof=1) / 2, theirs.error)
+    assert abs(passes.mean() - theirs.mean) < 4 * error
+    assert error < (0.03 if timesteps is None else 0.2)
+
+
+def test_a_bound_of_dequantised_points_becomes_one_of_levels():
+    vdm, x = pretrained.load("digits_dequantised"), data.digits().test[:1]
+    keys = jax.random.split(jax.random.key(0), 200)
+    price = jax.jit(
+        jax.vmap(lambda key: pretrained.dequantised_bound(vdm, x[0], levels=17, key=key))
+    )
+    points = np.concatenate([data.dequantise(x, 17, key=key) for key in keys])
+    own = jax.vmap(lambda y, key: pretrained.bound(vdm, y, key=key))
+    by_hand = jax.jit(own)(points, jax.random.split(jax.random.key(1), 200))
+    one, other = np.asarray(price(keys)), np.asarray(by_hand) + 64 * math.log(17 / 2)
+    error = math.hypot(one.std(), other.std()) / math.sqrt(200)
+    assert abs(one.mean() - other.mean()) < 4 * error
+    assert error < 0.02 * one.mean()
 
 
 def test_an_unknown_model_is_refused_with_those_there_are():

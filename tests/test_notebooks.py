@@ -18,9 +18,10 @@ pytestmark = pytest.mark.course
 
 LESSONS = build.sources("lessons")
 UNITS = build.sources("solutions")
+PROJECTS = build.projects()
 BLANKS = {build.number_of(c) for s in UNITS for c in build.cells_of(s)} - {""}
 TWO = sorted(n for n in BLANKS if n.startswith("2."))
-EXECUTED = [s.with_suffix(".ipynb") for s in (*LESSONS, *UNITS)]
+EXECUTED = [s.with_suffix(".ipynb") for s in (*LESSONS, *PROJECTS, *UNITS)]
 
 
 def name(path: Path) -> str:
@@ -31,9 +32,9 @@ def text_of(notebook) -> str:
     return "\n".join(cell.source for cell in notebook.cells)
 
 
-@pytest.mark.parametrize("source", LESSONS + UNITS, ids=name)
+@pytest.mark.parametrize("source", LESSONS + PROJECTS + UNITS, ids=name)
 def test_is_what_its_source_builds(source):
-    kinds = ["lessons"] if source in LESSONS else ["solutions", "exercises"]
+    kinds = ["solutions", "exercises"] if source in UNITS else ["lessons"]
     for kind in kinds:
         path = build.ROOT / kind / f"{source.stem}.ipynb"
         assert build.same_cells(build.notebook(source, kind), path), "run: python run.py build"
@@ -45,7 +46,7 @@ def test_is_what_its_source_builds(source):
 def test_nothing_is_left_over():
     """Every notebook and unit has a source."""
     stems = {f"{kind}/{s.stem}.ipynb" for s in UNITS for kind in ("solutions", "exercises")}
-    stems |= {f"lessons/{s.stem}.ipynb" for s in LESSONS}
+    stems |= {f"lessons/{s.stem}.ipynb" for s in LESSONS + PROJECTS}
     found = {
         name(p)
         for k in ("lessons", "solutions", "exercises")
@@ -132,7 +133,7 @@ STALE = re.compile(
 )
 
 
-@pytest.mark.parametrize("source", LESSONS + UNITS, ids=name)
+@pytest.mark.parametrize("source", LESSONS + PROJECTS + UNITS, ids=name)
 def test_nothing_is_promised_for_later(source):
     """Words that were true while the course was being written."""
     text = source.read_text("utf-8").replace("todo", "")  # the function

@@ -272,7 +272,7 @@ def shifted_digits() -> data.Images:
 
 def _axial(
     images: Callable[[], data.Images],
-    shape: tuple[int, ...],
+    shape: tuple[int, int, int],
     dropout: float,
     steps: int,
     batch_size: int,
