@@ -9,6 +9,9 @@
 # has many hidden variables and the plainest possible guess at them. (The path is that of Luo's tutorial of 2022,
 # *Understanding Diffusion Models: A Unified Perspective*; VDM is Kingma et al. 2021.)
 #
+# The lesson has three sittings of about twenty minutes: one latent and its bound; a chain of latents, with the key picture; and what makes the
+# chain a diffusion model. Each ends with a line in *italics*. It is enough to know that line before you go on.
+#
 # **After this lesson you can**
 # - write the evidence lower bound, the ELBO, in two ways, and say which of them shows what is lost;
 # - name the three restrictions that turn a chain of latent variables into a diffusion model;
@@ -229,6 +232,8 @@ slider(
 # Gaussian cannot follow it. There are two ways out. One is a richer $q$. The other, less obvious, is a model whose
 # posterior *is* simple. Diffusion takes the second.
 #
+# *End of the first sitting: evidence = ELBO + divergence, so a better $q$ makes a better bound and changes no model.*
+#
 # ## Many latents in a chain
 #
 # Let the cause have a cause of its own, and so on. A *Markovian hierarchical VAE* has $T$ latents in a chain, each drawn
@@ -332,6 +337,8 @@ assert (np.diff(gaps) > 0).all()  # and it closes all the way: nearer is always 
 # Look at the right panel once more. Near the exact posterior the gap is *quadratic* in the distance: an encoder that is
 # ten per cent off costs about a hundred times what an encoder one per cent off costs. An encoder that is nearly right
 # loses almost nothing, and this makes bounds useful.
+#
+# *End of the second sitting: for a chain of latents the same equation holds, and a $q$ that is nearly right loses next to nothing.*
 #
 # ## Three restrictions, and it is a diffusion model
 #

@@ -28,6 +28,7 @@ import optax
 import vdmlite
 from vdmlite import Ancestral, data
 from vdmlite.course import claim, pick, progress, show, slider
+from vdmlite.course.judge import train_judge
 from vdmlite.neighbours.guidance import ClassifierFree, ClassifierGuided, LabelNet
 from vdmlite.neighbours.ode import Heun
 from vdmlite.nn import MLP, ConvNet
@@ -41,24 +42,24 @@ CLEAN = -13.3  # a noise level at which z is x, nearly
 # %% [markdown]
 # ## Bayes' rule for scores
 #
-# Let $c$ be a label of the data, such as which digit an image shows. Bayes' rule says
-# $q(z \mid c) = q(z)\, p(c \mid z) / p(c)$, at every noise level. Take the logarithm and the gradient by $z$; $p(c)$
+# Let $y$ be a label of the data, such as which digit an image shows. Bayes' rule says
+# $q(z \mid y) = q(z)\, p(y \mid z) / p(y)$, at every noise level. Take the logarithm and the gradient by $z$; $p(y)$
 # does not depend on $z$ and drops out:
 #
-# $$ \nabla \log q(z \mid c) = \nabla \log q(z) + \nabla \log p(c \mid z) . $$
+# $$ \nabla \log q(z \mid y) = \nabla \log q(z) + \nabla \log p(y \mid z) . $$
 #
 # The **score** of the examples with a label is the score of all, plus a push: uphill on the probability that a
 # *classifier* gives the label. To ask for the label more loudly, push $w$ times as hard. With
 # $\hat\varepsilon = -\sigma\, \nabla \log q$ (lesson 04) there are two ways to write down the guided guess of the
 # noise, $\tilde\varepsilon$. The first needs a classifier (Dhariwal and Nichol):
 #
-# $$ \tilde\varepsilon = \hat\varepsilon(z) - w\, \sigma\, \nabla \log p(c \mid z) . $$
+# $$ \tilde\varepsilon = \hat\varepsilon(z) - w\, \sigma\, \nabla \log p(y \mid z) . $$
 #
 # For the second, solve the rule above for the push: it is a difference of two scores. So two denoisers will do. A
 # *conditional* one sees the label, an *unconditional* one does not. This is *classifier-free* guidance (Ho and
 # Salimans, who write $w$ for our $w - 1$):
 #
-# $$ \tilde\varepsilon = \hat\varepsilon(z) + w\, \bigl( \hat\varepsilon(z \mid c) - \hat\varepsilon(z) \bigr) . $$
+# $$ \tilde\varepsilon = \hat\varepsilon(z) + w\, \bigl( \hat\varepsilon(z \mid y) - \hat\varepsilon(z) \bigr) . $$
 #
 # The **scale** $w$ is 0 for the model without labels, 1 for the model with. Here is a world in which everything is
 # known: eight overlapping spots on a ring, two neighbours to a label.
@@ -68,30 +69,30 @@ ring = data.ring(8, std=0.25)
 whole = vdmlite.MixtureDenoiser(ring)
 
 
-def part(c):
-    """The exact denoiser of the points with label c: two neighbouring spots."""
-    two = slice(2 * c, 2 * c + 2)
+def part(y):
+    """The exact denoiser of the points with label y: two neighbouring spots."""
+    two = slice(2 * y, 2 * y + 2)
     return vdmlite.MixtureDenoiser(
         vdmlite.Mixture(jnp.full(2, 0.5), ring.means[two], ring.stds[two])
     )
 
 
-def log_label(z, gamma, c):
-    """Log p(c | z): each spot's share in z, added up over the label's two spots."""
+def log_label(z, gamma, y):
+    """Log p(y | z): each spot's share in z, added up over the label's two spots."""
     spots = whole.diffused(gamma).component_log_prob(z)
-    return jax.nn.log_softmax(jax.nn.logsumexp(spots.reshape(4, 2), axis=1))[c]
+    return jax.nn.log_softmax(jax.nn.logsumexp(spots.reshape(4, 2), axis=1))[y]
 
 
-def from_densities(z, gamma, c, w):
+def from_densities(z, gamma, y, w):
     """The guided guess of the noise, differentiated from the densities themselves."""
     score = jax.grad(whole.diffused(gamma).log_prob)(z)
-    push = jax.grad(log_label)(z, gamma, c)
+    push = jax.grad(log_label)(z, gamma, y)
     return -vdmlite.sigma(gamma) * (score + w * push)
 
 
-def from_two_guesses(z, gamma, c, w):
+def from_two_guesses(z, gamma, y, w):
     """The same from two denoisers."""
-    conditional, unconditional = part(c)(z, gamma).eps, whole(z, gamma).eps
+    conditional, unconditional = part(y)(z, gamma).eps, whole(z, gamma).eps
     return unconditional + w * (conditional - unconditional)
 
 
@@ -106,23 +107,23 @@ levels = jax.random.uniform(level_key, (n,), minval=-7.0, maxval=5.0)
 z = noised(data.sample(ring, n, key=z_key), levels, key=noise_key)
 
 
-@partial(jax.jit, static_argnames="c")
-def largest_gaps(w, c):
+@partial(jax.jit, static_argnames="y")
+def largest_gaps(w, y):
     """The largest difference of each form from the densities, over all z."""
-    exact = jax.vmap(partial(from_densities, c=c, w=w))(z, levels)
-    by_label = partial(log_label, c=c)
+    exact = jax.vmap(partial(from_densities, y=y, w=w))(z, levels)
+    by_label = partial(log_label, y=y)
     forms = {
-        "two guesses": partial(from_two_guesses, c=c, w=w),
-        "ClassifierFree": lambda z, gamma: ClassifierFree(part(c), whole, w)(z, gamma).eps,
+        "two guesses": partial(from_two_guesses, y=y, w=w),
+        "ClassifierFree": lambda z, gamma: ClassifierFree(part(y), whole, w)(z, gamma).eps,
         "ClassifierGuided": lambda z, gamma: ClassifierGuided(whole, by_label, w)(z, gamma).eps,
     }
     return {name: jnp.abs(jax.vmap(f)(z, levels) - exact).max() for name, f in forms.items()}
 
 
 found = [
-    largest_gaps(jnp.asarray(w), c)
+    largest_gaps(jnp.asarray(w), y)
     for w in (0.0, 0.5, 1.0, 2.0, 4.0, 8.0)
-    for c in pick(smoke=(0,), laptop=(0, 1, 2, 3))
+    for y in pick(smoke=(0,), laptop=(0, 1, 2, 3))
 ]
 gaps = {name: max(float(one[name]) for one in found) for name in found[0]}
 for name, gap in gaps.items():
@@ -135,7 +136,7 @@ claim("09", "ring: largest difference between the forms of guidance, in ε̃", m
 #
 # ## A classifier of clean data is no help
 #
-# The formula wants $p(c \mid z)$ at the noise level of $z$. Could we use a classifier that only ever saw clean data?
+# The formula wants $p(y \mid z)$ at the noise level of $z$. Could we use a classifier that only ever saw clean data?
 # Compare its opinion of noisy points, and its push, with the right ones.
 
 
@@ -143,7 +144,7 @@ claim("09", "ring: largest difference between the forms of guidance, in ε̃", m
 @jax.jit
 def opinions(z, gamma, seen_as):
     """How sure the classifier is of its favourite label, and its push for label 0."""
-    log_p = jnp.stack([log_label(z, seen_as, c) for c in range(4)])
+    log_p = jnp.stack([log_label(z, seen_as, y) for y in range(4)])
     return jnp.exp(log_p.max()), jax.grad(log_label)(z, seen_as, 0)
 
 
@@ -167,7 +168,7 @@ for gamma in (-6.0, -2.0, 0.0, 2.0, 4.0):
 # ## One network, with the label and without
 #
 # It can do without a second denoiser, too. Give the network the label as one more input. In training, now and then
-# replace it by a special label, "none". So one network learns $\hat\varepsilon(z \mid c)$ and $\hat\varepsilon(z)$.
+# replace it by a special label, "none". So one network learns $\hat\varepsilon(z \mid y)$ and $\hat\varepsilon(z)$.
 # The whole trick is one line:
 
 # %%
@@ -233,7 +234,7 @@ def net_error(x, exact, net):
 
 @jax.jit
 def sureness(x):
-    """The mean of p(c | x) for label 0."""
+    """The mean of p(y | x) for label 0."""
     return jnp.mean(jax.vmap(lambda x: jnp.exp(log_label(x, CLEAN, 0)))(x))
 
 
@@ -247,7 +248,7 @@ def ring_draws(denoiser):
 
 mine = ring_points[spots // 2 == 0][:count]
 print(
-    "         squared error of ε̃ (and as a share of ε̃²) near     draws: spread, mean p(c | x)"
+    "         squared error of ε̃ (and as a share of ε̃²) near     draws: spread, mean p(y | x)"
 )
 print("scale    the label's points    the network's own draws      exact          network")
 at_data, ring_drawn = {}, {}
@@ -286,7 +287,7 @@ show(
 # %% [markdown]
 # The crosses are the label's two spots, the circles the others. At scale 1 the draws are the label's points. With the
 # scale the exact draws move away from the other labels and huddle. Their spread (the root of the summed variances)
-# gets smaller, and the label surer, $p(c \mid x)$ near 1.
+# gets smaller, and the label surer, $p(y \mid x)$ near 1.
 #
 # The unconditional guess, scale 0, is worse than the conditional one, scale 1. That is not for want of examples: each
 # of the two saw a fifth of them, 0.2 and 0.8 · ¼. But it has eight spots to know, the conditional one only two.
@@ -299,7 +300,7 @@ show(
 #
 # ## What guidance is not
 #
-# It is often said that guided samples follow the **tilted** density $p_w(x) \propto q(x)\, p(c \mid x)^w$. They
+# It is often said that guided samples follow the **tilted** density $p_w(x) \propto q(x)\, p(y \mid x)^w$. They
 # don't. Take one dimension and two labels, Gaussians around +1 and −1 of width 0.7; we ask for the one at +1. The
 # tilted density comes from quadrature (a sum over a fine grid), the samples from two fine walks: ancestral, and
 # Heun's rule along the deterministic flow (lesson 08).
@@ -317,7 +318,7 @@ q, p_upper = likelihoods.sum(0), likelihoods[0] / likelihoods.sum(0)
 
 
 def tilted(w):
-    """The density q(x) p(c | x)^w on the grid, and its mean."""
+    """The density q(x) p(y | x)^w on the grid, and its mean."""
     density = q * p_upper**w
     density = density / np.trapezoid(density, grid)
     return density, np.trapezoid(density * grid, grid)
@@ -352,14 +353,14 @@ claim("09", "line, scale 2: by how much the samples overshoot (standard errors)"
 # %% [markdown]
 # At scale 1, which is a model, the means of both walks agree with the density's within three errors. At the larger
 # scales they overshoot, and *by different amounts*. At each noise level $\tilde\varepsilon$ does belong to a density,
-# $q(z)\, p(c \mid z)^w$. But these are not one density of data, noised more and more.
+# $q(z)\, p(y \mid z)^w$. But these are not one density of data, noised more and more.
 #
 # Why? Sampling for the tilted density needs the score of that density *after it was noised*, and that is
 #
-# $$ \int q(x)\, p(c \mid x)^w\, q(z \mid x)\, dx = q(z)\; \mathbb E\bigl[ p(c \mid x)^w \bigm| z \bigr] , \qquad\text{while guidance uses}\qquad
-# q(z)\; \mathbb E\bigl[ p(c \mid x) \bigm| z \bigr]^w , $$
+# $$ \int q(x)\, p(y \mid x)^w\, q(z \mid x)\, dx = q(z)\; \mathbb E\bigl[ p(y \mid x)^w \bigm| z \bigr] , \qquad\text{while guidance uses}\qquad
+# q(z)\; \mathbb E\bigl[ p(y \mid x) \bigm| z \bigr]^w , $$
 #
-# for $p(c \mid z)$ is $\mathbb E[p(c \mid x) \mid z]$. Unless $z$ settles what $p(c \mid x)$ is, the mean of a power
+# for $p(y \mid z)$ is $\mathbb E[p(y \mid x) \mid z]$. Unless $z$ settles what $p(y \mid x)$ is, the mean of a power
 # is the power of the mean only for $w = 0$ and $1$. **To tilt and then to noise is not to noise and then to tilt.**
 # Look at both, at one noise level after the other (move the slider in a live notebook).
 
@@ -398,8 +399,8 @@ slider(
 )
 
 # %% [markdown]
-# The clearest case is that of labels that never overlap. Then $p(c \mid x)$ is 0 or 1, so is its power, and the
-# tilted density is the label's own at any $w > 0$. But $p(c \mid z)$ is not 0 or 1, and guidance changes the samples
+# The clearest case is that of labels that never overlap. Then $p(y \mid x)$ is 0 or 1, so is its power, and the
+# tilted density is the label's own at any $w > 0$. But $p(y \mid z)$ is not 0 or 1, and guidance changes the samples
 # all the same.
 #
 # If that is the reason, a denoiser made for the tilted density must hit its mean. In one dimension we can build one:
@@ -422,18 +423,18 @@ print(f"the tilted density itself:                   {tilted(2.0)[1]:.3f}")
 # ## Guidance as a temperature, and where it breaks
 #
 # Let the label be a Gaussian of variance $s^2$ in front of a background that looks like a Gaussian of variance $B^2$,
-# both around zero. Noised to a level γ their variances are $V_c = \alpha^2 s^2 + \sigma^2$ and
-# $V = \alpha^2 B^2 + \sigma^2$. The score of a Gaussian is $-z$ over its variance, so the guided score is that of a
+# both around zero. Noised to a level γ their variances are $\tau_y^2 = \alpha^2 s^2 + \sigma^2$ and
+# $\tau^2 = \alpha^2 B^2 + \sigma^2$. The score of a Gaussian is $-z$ over its variance, so the guided score is that of a
 # Gaussian with
 #
-# $$ \frac{1}{\tilde V} = \frac{w}{V_c} + \frac{1 - w}{V} . $$
+# $$ \frac{1}{\tilde\tau^2} = \frac{w}{\tau_y^2} + \frac{1 - w}{\tau^2} . $$
 #
-# Before a very wide background that is $\tilde V = V_c / w$: the label's density to the power $w$, as if cooled to
+# Before a very wide background that is $\tilde\tau^2 = \tau_y^2 / w$: the label's density to the power $w$, as if cooled to
 # the **temperature** $1/w$. But this is a statement on one noise level at a time.
 #
 # To walk from level to level is another thing. For the flow it can be worked out. With one Gaussian the flow keeps
-# $z$ in proportion to its width, $d \log z = \tfrac12\, d \log V$. The guided flow takes $w$ parts of one and $1 - w$
-# of the other, $d \log z = \tfrac w2\, d \log V_c + \tfrac{1 - w}2\, d \log V$. So from pure noise, where both
+# $z$ in proportion to its width, $d \log z = \tfrac12\, d \log \tau^2$. The guided flow takes $w$ parts of one and $1 - w$
+# of the other, $d \log z = \tfrac w2\, d \log \tau_y^2 + \tfrac{1 - w}2\, d \log \tau^2$. So from pure noise, where both
 # variances are 1, to clean data it comes to the width
 #
 # $$ s_w = s^w B^{1 - w} = s\, (s / B)^{w - 1} , $$
@@ -441,9 +442,9 @@ print(f"the tilted density itself:                   {tilted(2.0)[1]:.3f}")
 # whereas the tilted density has $\bigl( w/s^2 + (1 - w)/B^2 \bigr)^{-1/2}$. For $w > 1$ the flow is the narrower of
 # the two: with $R = B^2/s^2 > 1$ this is Bernoulli's inequality, $R^w > 1 + w\,(R - 1)$.
 #
-# Can the label be *wider* than its background, $s > B$? A true label can't: $p(c \mid x) \le 1$ keeps its tails under
+# Can the label be *wider* than its background, $s > B$? A true label can't: $p(y \mid x) \le 1$ keeps its tails under
 # those of all, and then the tilted density can always be normalised. But two trained guesses need not fit together.
-# And the background may be another label, one that is not wanted (question 2 below). Then $1/\tilde V$ falls with
+# And the background may be another label, one that is not wanted (question 2 below). Then $1/\tilde\tau^2$ falls with
 # $w$, and for $w$ large enough it is 0: there is no such density any more (exercise 9.5 finds where). The flow does
 # not notice. It goes on, with a width that grows as $(s/B)^w$.
 
@@ -469,7 +470,7 @@ for s, B in ((0.5, 1.5), (1.0, 0.8)):
 
 figure, (left, right) = plt.subplots(1, 2, figsize=(10, 3.4))
 bins = np.linspace(-1.5, 4, 111)
-left.plot(grid, tilted(1.0)[0], color="0.5", ls=":", label="the label, q(x | c)")
+left.plot(grid, tilted(1.0)[0], color="0.5", ls=":", label="the label, q(x | y)")
 left.plot(grid, tilted(3.0)[0], color=COLORS[6], ls="-", label="tilted, scale 3")
 for i, name in enumerate(walks):
     height, _ = np.histogram(line[name, 3.0], bins, density=True)
@@ -541,30 +542,8 @@ def values(images):
     return np.float32(2 * (images.reshape(len(images), -1) + 0.5) / 17 - 1)
 
 
-def mistakes(judge, x, labels):
-    log_p = jax.nn.log_softmax(jax.vmap(judge)(x))
-    return -jnp.mean(log_p[jnp.arange(len(x)), labels])
-
-
-@eqx.filter_jit
-def improve(judge, memory):
-    slopes = eqx.filter_grad(mistakes)(judge, values(digits.train), labels)
-    updates, memory = adam.update(slopes, memory, eqx.filter(judge, eqx.is_array))
-    return eqx.apply_updates(judge, updates), memory
-
-
-judge = eqx.nn.MLP(64, 10, width_size=64, depth=1, key=judge_key)
-adam = optax.adamw(3e-3, weight_decay=1e-2)
-memory = adam.init(eqx.filter(judge, eqx.is_array))
-for _ in range(pick(smoke=5, laptop=300)):
-    judge, memory = improve(judge, memory)
-
-
-def verdicts(images):
-    return np.argmax(jax.vmap(judge)(values(images)), axis=1)
-
-
-right = verdicts(digits.test) == test_labels
+judge = train_judge(digits.train, labels, 17, updates=pick(smoke=5, laptop=300), key=judge_key)
+right = judge.labels(digits.test) == test_labels
 print(f"the judge is right on {right.mean():.1%} of {len(right)} real test digits")
 
 # %% [markdown]
@@ -593,22 +572,22 @@ def outside(denoiser, z):
 
 
 each, steps = pick(smoke=(4, 5), laptop=(80, 100))
-real = [squared_distances(digits.train[labels == c]).mean() for c in range(10)]
+real = [squared_distances(digits.train[labels == y]).mean() for y in range(10)]
 sheets, fidelity, diversity = {}, {}, {}
 print("scale    fidelity           diversity          pixels out of range, γ = 0")
 for w in pick(smoke=(0.0, 1.0, 4.0), laptop=(0.0, 0.5, 1.0, 2.0, 4.0, 8.0)):
     sheets[w], hits, distances, beyond = [], [], [], []
-    for c in range(10):
-        vdm = eqx.tree_at(lambda vdm: vdm.denoiser, model, guided(model, c, w))
-        key = jax.random.fold_in(sheet_key, c)
-        clean = model.decoder.embed(jnp.asarray(digits.train[labels == c][:100]))
-        eps = jax.random.normal(jax.random.fold_in(range_key, c), clean.shape)
+    for y in range(10):
+        vdm = eqx.tree_at(lambda vdm: vdm.denoiser, model, guided(model, y, w))
+        key = jax.random.fold_in(sheet_key, y)
+        clean = model.decoder.embed(jnp.asarray(digits.train[labels == y][:100]))
+        eps = jax.random.normal(jax.random.fold_in(range_key, y), clean.shape)
         noisy = jnp.sqrt(0.5) * (clean + eps)  # α = σ = √½ at γ = 0
         beyond.append(outside(vdm.denoiser, noisy))
         drawn = vdmlite.draw(vdm, each, steps=steps, batch_size=each, key=key)
         sheets[w].append(drawn)
-        hits.append(verdicts(drawn) == c)
-        distances.append(squared_distances(drawn) / real[c])
+        hits.append(judge.labels(drawn) == y)
+        distances.append(squared_distances(drawn) / real[y])
     fidelity[w] = mean_and_error(np.concatenate(hits))
     diversity[w] = mean_and_error(np.concatenate(distances))
     print(
@@ -688,11 +667,11 @@ show(
 #
 # <details><summary>Answers</summary>
 #
-# 1. Yes, if you can average over labels: $\hat\varepsilon(z) = \sum_c p(c \mid z)\, \hat\varepsilon(z \mid c)$, which
+# 1. Yes, if you can average over labels: $\hat\varepsilon(z) = \sum_y p(y \mid z)\, \hat\varepsilon(z \mid y)$, which
 #    needs a classifier of noisy data again. Dropping labels is easier.
-# 2. $2 \nabla \log q(z \mid c) - \nabla \log q(z \mid c')$: uphill for one label and downhill for the other. As
+# 2. $2 \nabla \log q(z \mid y) - \nabla \log q(z \mid y')$: uphill for one label and downhill for the other. As
 #    little of a model as before.
-# 3. Next to none: where $p(c \mid x)$ is 0 or 1, tilting changes nothing. The loss is made along the way, in the
+# 3. Next to none: where $p(y \mid x)$ is 0 or 1, tilting changes nothing. The loss is made along the way, in the
 #    noise, where labels do overlap.
 # 4. Of which model. A bound can be computed with any denoiser, so the ancestral walk with a guided one has its own,
 #    at its number of steps; of the data it is a worse model than at scale 1, and the bound says so. The bound of the

@@ -46,35 +46,35 @@ table_key, test_key, train_key, draw_key = jax.random.split(jax.random.key(10), 
 # The diffusion loss of the grid is the sum of its steps. The prior and the reconstruction term see only the two ends,
 # which we keep. So all that a grid can change is $\sum_k c_{k-1,\, k}$.
 #
-# In SNR it is a picture, that of lesson 05. With $u = e^{-\gamma}$ and
-# $f(u) = \tfrac12\, \mathbb E\,\lVert x - \hat x \rVert^2$ the price is $c_{ij} = (u_i - u_j)\, f(u_j)$. That is a
+# In SNR it is a picture, that of lesson 05. With $S = e^{-\gamma}$ and
+# $h(S) = \tfrac12\, \mathbb E\,\lVert x - \hat x \rVert^2$ the price is $c_{ij} = (S_i - S_j)\, h(S_j)$. That is a
 # rectangle, as wide as the step and as high as the curve at the noisy end, where the step begins. The curve falls,
 # the rectangle does not. What lies between is the **excess** over infinitely many steps. Four steps have four
 # rectangles. Where should they stand?
 #
 # Take the Gaussian numbers of lesson 03, with standard deviation ½, and their exact denoiser. Then
-# $f(u) = \tfrac12/(4 + u)$. (It is half of what lesson 05 called $f$, so that the price is the whole rectangle.) The
+# $h(S) = \tfrac12/(4 + S)$. (It is half of what lesson 05 called $f$, so that the price is the whole rectangle.) The
 # ends are γ = −3 and 3. Each of the three levels between them may stand at one of 59 places, 0.1 apart. We try all
 # choices.
 
 
 # %%
-def f(u):
-    """Half the squared error of the best guess at signal-to-noise ratio u."""
-    return 0.5 / (4 + u)
+def h(S):
+    """Half the squared error of the best guess at signal-to-noise ratio S."""
+    return 0.5 / (4 + S)
 
 
 def cost(gammas):
     """The diffusion loss of a grid, rectangle by rectangle, in nats."""
-    u = np.exp(-np.asarray(gammas))
-    return np.sum((u[:-1] - u[1:]) * f(u[1:]))
+    S = np.exp(-np.asarray(gammas))
+    return np.sum((S[:-1] - S[1:]) * h(S[1:]))
 
 
 places = np.linspace(-3, 3, 61)
 every = list(itertools.combinations(places[1:-1], 3))
 best_four = [-3.0, *min(every, key=lambda inner: cost([-3.0, *inner, 3.0])), 3.0]
 even_four = np.linspace(-3, 3, 5)
-exact = 0.5 * (np.log(4 + np.exp(3.0)) - np.log(4 + np.exp(-3.0)))  # the area under f
+exact = 0.5 * (np.log(4 + np.exp(3.0)) - np.log(4 + np.exp(-3.0)))  # the area under h
 print(f"{len(every):,} grids tried; the best: γ =", [round(float(g), 1) for g in best_four])
 for steps in (8, 32):
     count = math.comb(1023, steps - 1)
@@ -83,20 +83,20 @@ for steps in (8, 32):
 
 def stairs(ax, gammas, name):
     """The rectangles of a grid over the curve, their excess in grey."""
-    u, excess = np.exp(-np.asarray(gammas)), cost(gammas) - exact
-    for high, low in itertools.pairwise(u):
+    S, excess = np.exp(-np.asarray(gammas)), cost(gammas) - exact
+    for high, low in itertools.pairwise(S):
         inside = np.linspace(low, high, 100)
-        ax.fill_between(inside, f(inside), f(low), color="0.8")
-        ax.plot([low, low, high, high], [0, f(low), f(low), 0], color=COLORS[1], ls="-", lw=1)
+        ax.fill_between(inside, h(inside), h(low), color="0.8")
+        ax.plot([low, low, high, high], [0, h(low), h(low), 0], color=COLORS[1], ls="-", lw=1)
     line = np.linspace(np.exp(-3.0), np.exp(3.0), 400)
-    ax.plot(line, f(line), color=COLORS[0], ls="-", lw=2)
-    ax.set(xlabel="u = SNR", title=f"{name}: {exact:.3f} + {excess:.3f} nats")
+    ax.plot(line, h(line), color=COLORS[0], ls="-", lw=2)
+    ax.set(xlabel="S = SNR", title=f"{name}: {exact:.3f} + {excess:.3f} nats")
 
 
 figure, axes = panels(2, width=4.6, height=3.0)
 stairs(axes[0], even_four, "even in γ")
 stairs(axes[1], best_four, "the best four")
-axes[0].set_ylabel("half the squared error, f(u)")
+axes[0].set_ylabel("half the squared error, h(S)")
 axes[0].annotate("grey: the excess", (10.5, 0.06), (9, 0.1), arrowprops={"arrowstyle": "-"})
 show(
     figure,
@@ -111,19 +111,19 @@ show(
 # Steps even in γ stand crowded in a narrow strip on the left, and the last one strides over most of the SNR. The best
 # grid is a compromise: narrow stairs where the curve is steep, wide ones where it is flat.
 #
-# Try it yourself (in a live notebook). One knob moves three levels at once: they are put evenly in $\log(a + u)$. For
-# tiny $a$ that is even in γ, for huge $a$ even in $u$. Which $a$ has the least excess? What has it to do with the
-# curve $f$? The section on how many steps you need has the answer.
+# Try it yourself (in a live notebook). One knob moves three levels at once: they are put evenly in $\log(a + S)$. For
+# tiny $a$ that is even in γ, for huge $a$ even in $S$. Which $a$ has the least excess? What has it to do with the
+# curve $h$? The section on how many steps you need has the answer.
 
 
 # %%
 def four_steps(log_a):
-    """Four steps even in log(a + u)."""
+    """Four steps even in log(a + S)."""
     a = 10**log_a
     inner = np.linspace(np.log(a + np.exp(3.0)), np.log(a + np.exp(-3.0)), 5)
     figure, ax = plt.subplots(figsize=(6, 3.2))
     stairs(ax, -np.log(np.exp(inner) - a), f"a = {a:.2g}")
-    ax.set_ylabel("half the squared error, f(u)")
+    ax.set_ylabel("half the squared error, h(S)")
     return figure
 
 
@@ -203,7 +203,7 @@ for _ in range(50):
 claim("10", "50 random maps: dynamic program against all ways tried, largest relative difference",
       worst, at_most=1e-9)  # fmt: skip
 
-M = 2 * np.exp(-places) * f(np.exp(-places))  # ½ M = SNR · f
+M = 2 * np.exp(-places) * h(np.exp(-places))  # ½ M = SNR · h
 costs = few_steps.edge_costs(places, M)
 C, came_from = best_paths(costs, 40)
 theirs = few_steps.shortest_paths(costs, 40)
@@ -424,26 +424,26 @@ print(f"promised {bits(lured.cost[8, -1]):.2f}, true cost {bits(costs[way[:-1], 
 # Watson and colleagues report for ImageNet 64×64 that 32 steps cost less than 0.1 bits per dimension more than 4000.
 # How many do our digits need? The table knows, for one row is one $K$. Better still, a formula says why.
 #
-# Take a step of width $\Delta$ in $u$. Its excess is nearly a triangle, $\tfrac12 |f'(u)|\, \Delta^2$. Let $\rho(u)$
-# say how densely the levels lie: in a short stretch $du$ there are $\rho\, du$ steps, each of width
-# $\Delta = 1/\rho$. All steps together are $\int \rho\, du = K$. In the same way a sum over the steps is an integral
-# with the weight $\rho\, du$:
+# Take a step of width $\Delta$ in $S$. Its excess is nearly a triangle, $\tfrac12 |h'(S)|\, \Delta^2$. Let $\rho(S)$
+# say how densely the levels lie: in a short stretch $du$ there are $\rho\, dS$ steps, each of width
+# $\Delta = 1/\rho$. All steps together are $\int \rho\, dS = K$. In the same way a sum over the steps is an integral
+# with the weight $\rho\, dS$:
 #
-# $$ \text{excess} \approx \sum_{\text{steps}} \tfrac12 |f'|\, \Delta^2
-# \approx \int \tfrac12 |f'|\, \Delta^2\; \rho\, du = \tfrac12 \int \frac{|f'|}{\rho}\, du . $$
+# $$ \text{excess} \approx \sum_{\text{steps}} \tfrac12 |h'|\, \Delta^2
+# \approx \int \tfrac12 |h'|\, \Delta^2\; \rho\, dS = \tfrac12 \int \frac{|h'|}{\rho}\, dS . $$
 #
 # Which density is best? By the inequality of Cauchy and Schwarz
 #
-# $$ \Bigl( \int \!\sqrt{|f'|}\, du \Bigr)^2
-# = \Bigl( \int \!\sqrt{\rho}\, \sqrt{|f'|/\rho}\; du \Bigr)^2 \le \int \rho\, du \int \frac{|f'|}{\rho}\, du , $$
+# $$ \Bigl( \int \!\sqrt{|h'|}\, dS \Bigr)^2
+# = \Bigl( \int \!\sqrt{\rho}\, \sqrt{|h'|/\rho}\; dS \Bigr)^2 \le \int \rho\, dS \int \frac{|h'|}{\rho}\, dS , $$
 #
-# with equality if $\rho$ is proportional to $\sqrt{|f'|}$. So the best that $K$ steps can do is
+# with equality if $\rho$ is proportional to $\sqrt{|h'|}$. So the best that $K$ steps can do is
 #
-# $$ \text{excess} \approx \frac{A}{K}, \qquad A = \tfrac12 \Bigl( \int \!\sqrt{|f'(u)|}\; du \Bigr)^2 . $$
+# $$ \text{excess} \approx \frac{A}{K}, \qquad A = \tfrac12 \Bigl( \int \!\sqrt{|h'(S)|}\; dS \Bigr)^2 . $$
 #
-# The way to get there is to let $\int\!\sqrt{|f'|}\, du$ grow evenly from step to step. That is a rule for grids
-# without any table. (For the Gaussian above $\sqrt{|f'|}$ is in proportion to $1/(4 + u)$. So the rule is "even in
-# $\log(4 + u)$", and the knob of the first section belongs near $a = 4$.)
+# The way to get there is to let $\int\!\sqrt{|h'|}\, dS$ grow evenly from step to step. That is a rule for grids
+# without any table. (For the Gaussian above $\sqrt{|h'|}$ is in proportion to $1/(4 + S)$. So the rule is "even in
+# $\log(4 + S)$", and the knob of the first section belongs near $a = 4$.)
 
 
 # %%
@@ -453,14 +453,14 @@ def cost_of(gammas):
     return np.sum(0.5 * np.expm1(np.diff(gammas)) * at_noisy_ends)
 
 
-u, half_error = np.exp(-candidates), 0.5 * M * np.exp(candidates)  # f = ½ M / SNR
-pieces = np.sqrt(np.abs(np.diff(half_error) * np.diff(u)))  # √|f′| du = √(|df| |du|)
+S, half_error = np.exp(-candidates), 0.5 * M * np.exp(candidates)  # h = ½ M / SNR
+pieces = np.sqrt(np.abs(np.diff(half_error) * np.diff(S)))  # √|h′| dS = √(|dh| |dS|)
 A = 0.5 * pieces.sum() ** 2
 grown = np.concatenate([[0.0], np.cumsum(pieces)])
 
 
 def by_the_rule(K):
-    """The cost, in nats, of the grid of K steps along which ∫ √|f′| du grows evenly."""
+    """The cost, in nats, of the grid of K steps along which ∫ √|h′| dS grows evenly."""
     return cost_of(np.interp(np.linspace(0, grown[-1], K + 1), grown, candidates))
 
 
@@ -505,18 +505,18 @@ claim("10", f"digits: excess of the best {most} steps against the law A/K (share
 
 
 # %%
-def root(S):
+def root(spread):
     """The symmetric root of a covariance matrix."""
-    values, vectors = np.linalg.eigh(S)
+    values, vectors = np.linalg.eigh(spread)
     return (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
 
 
 def frechet(a, b):
     """The Fréchet distance of Gaussians fitted to two sets of images, on the scale of −1 to 1."""
     a, b = ((2 * levels.reshape(len(levels), -1) + 1) / 17 - 1 for levels in (a, b))
-    S, L = np.cov(a.T), np.cov(b.T)
-    common = np.sqrt(np.clip(np.linalg.eigvalsh(root(S) @ L @ root(S)), 0, None))
-    return np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(S + L) - 2 * common.sum()
+    spread, other = np.cov(a.T), np.cov(b.T)
+    common = np.sqrt(np.clip(np.linalg.eigvalsh(root(spread) @ other @ root(spread)), 0, None))
+    return np.sum((a.mean(0) - b.mean(0)) ** 2) + np.trace(spread + other) - 2 * common.sum()
 
 
 sets, size = pick(smoke=(2, 40), laptop=(20, 360))
@@ -592,14 +592,14 @@ print(f"distance {mean:.2f} ± {error:.2f}, {bits(cost_of(middle)):.1f} bits per
 # ## Ask yourself
 #
 # 1. $N$ candidates have $N(N-1)/2$ roads. Why are $N$ measurements enough?
-# 2. Suppose $f$ fell along a straight line in $u$. Where would the best levels stand?
+# 2. Suppose $h$ fell along a straight line in $S$. Where would the best levels stand?
 # 3. You double the number of candidates. Can the best cost in the table rise? Can the bound on test images?
 # 4. Suppose the ends were free as well. What would have to be added to the map?
 #
 # <details><summary>Answers</summary>
 #
 # 1. A step's price is a known width times the error at its noisy end, and there are only $N$ ends.
-# 2. Evenly in $u$: $|f'|$ is the same everywhere, and so is the best density. All triangles are then alike.
+# 2. Evenly in $S$: $|h'|$ is the same everywhere, and so is the best density. All triangles are then alike.
 # 3. If the old candidates are among the new ones, every old grid is still there, so the table's best cannot rise. The
 #    test bound can, a little: the table only estimates it, and more choice is more chance to be fooled.
 # 4. A town before all others, with roads to each possible clean end that cost its reconstruction term, and one behind

@@ -222,8 +222,8 @@ print("latents", z.shape, " γ", [round(float(g), 1) for g in gamma], " flags", 
 # ## The embedding of γ
 #
 # The same network works at every γ, so it has to know which one. γ is a single number, and a layer does not see much in a single
-# number (lesson 11). Again sines and cosines help. First γ is put on a scale, $u = (\gamma + 13.3)/18.3$, which is 0 at −13.3 and 1 at
-# 5. Then $1000\, u$ is multiplied by $C/2$ frequencies from 1 down to $10^{-4}$. The network gets all sines of these angles, then all
+# number (lesson 11). Again sines and cosines help. First γ is put on a scale, $\tilde\gamma = (\gamma + 13.3)/18.3$, which is 0 at −13.3 and 1 at
+# 5. Then $1000\, \tilde\gamma$ is multiplied by $C/2$ frequencies from 1 down to $10^{-4}$. The network gets all sines of these angles, then all
 # cosines. They are like the hands of a clock: the fast ones tell −13.3 from −13.2, the slow ones tell clean from noisy.
 #
 # Behind the cosines goes one more number, as it is, the **flag**. In training, the images may be turned and mirrored copies, with the flag 1; the

@@ -33,8 +33,8 @@ def several_labels(z, gamma, unconditional, conditional, scales):
     """ε̃ and x̃ from the package's classifier-free guidance, one label after the other."""
     none = saying(unconditional)
     guided = [
-        ClassifierFree(saying(c), none, w)(z, gamma).eps
-        for c, w in zip(conditional, scales, strict=True)
+        ClassifierFree(saying(y), none, w)(z, gamma).eps
+        for y, w in zip(conditional, scales, strict=True)
     ]
     guess = vdmlite.from_eps(sum(guided) - (len(guided) - 1) * unconditional, z, gamma)
     return guess.eps, guess.x
@@ -250,8 +250,8 @@ exercise(
 # *difficulty ●●○ · 10 minutes*
 #
 # The lesson shows that a classifier of clean data is no help with a noisy $z$. But there is a denoiser as well:
-# `guess(z, gamma)` returns $\hat x$. So ask the classifier about the *guess*, and put its $\log p(c \mid \hat x)$ in the
-# place of $\log p(c \mid z)$. Return the guess of the noise, guided with the scale `w`.
+# `guess(z, gamma)` returns $\hat x$. So ask the classifier about the *guess*, and put its $\log p(y \mid \hat x)$ in the
+# place of $\log p(y \mid z)$. Return the guess of the noise, guided with the scale `w`.
 #
 # `log_p(x)` is the logarithm of the probability that the classifier gives to the label, for a clean `x`. `jax.grad(f)` is
 # the function that returns the gradient of `f` by its first argument. What has to move for the push, and what moves with it?
@@ -774,7 +774,7 @@ exercise(
 # Predict them.
 #
 # The label's examples are $\mathcal N(0, s^2)$, all examples look like $\mathcal N(0, B^2)$, and the guided guess of
-# the noise is $\tilde\varepsilon = (1 - w)\, \hat\varepsilon(z) + w\, \hat\varepsilon(z \mid c)$, with both guesses
+# the noise is $\tilde\varepsilon = (1 - w)\, \hat\varepsilon(z) + w\, \hat\varepsilon(z \mid y)$, with both guesses
 # exact. Many walks begin in pure noise at γ = 12, with variance 1, and go down to γ = −8 in very many ancestral steps
 # of lesson 08. Each goes from $z_t$ to the mean
 # $\frac{\alpha_s}{\alpha_t}(z_t - \kappa\, \sigma_t\, \tilde\varepsilon)$, where

@@ -8,7 +8,7 @@
 # harder, and your own.
 #
 # A *grid* is a list of noise levels γ, rising from the clean end to the noisy one; γ is minus the logarithm of the
-# signal-to-noise ratio, $u = e^{-\gamma}$. The model walks down a grid from noise to data, one step between
+# signal-to-noise ratio, $S = e^{-\gamma}$. The model walks down a grid from noise to data, one step between
 # neighbours. A step from $\gamma_j$ down to the cleaner $\gamma_i$ costs
 #
 # $$ c_{ij} = \tfrac12\, \bigl(e^{\gamma_j - \gamma_i} - 1\bigr)\; M_j \quad \text{nats},
@@ -35,8 +35,8 @@ def some_curve(key, n=6):
     """Rising levels of γ, and an error at each that falls towards noise, but not evenly."""
     gamma_key, M_key = jax.random.split(key)
     gammas = -3.0 + jnp.cumsum(jax.random.uniform(gamma_key, (n,), minval=0.3, maxval=1.4))
-    u = jnp.exp(-gammas)
-    return gammas, 5 * u / (4 + u) * jax.random.uniform(M_key, (n,), minval=0.7, maxval=1.0)
+    S = jnp.exp(-gammas)
+    return gammas, 5 * S / (4 + S) * jax.random.uniform(M_key, (n,), minval=0.7, maxval=1.0)
 
 
 def a_fine_curve(key, n=800):
@@ -44,13 +44,13 @@ def a_fine_curve(key, n=800):
     keys = jax.random.split(key, 5)
     ends = jax.random.uniform(keys[0], (2,), minval=-1.0, maxval=1.0) + jnp.array([-4.0, 2.0])
     gammas = jnp.linspace(*ends, n)
-    u = jnp.exp(-gammas)
+    S = jnp.exp(-gammas)
     a, b = jax.random.uniform(keys[1], (2,), minval=1.0, maxval=9.0)
     bend = jax.random.uniform(keys[2], minval=0.3, maxval=3.0)
     place = jnp.linspace(0, 1, n)
     t = jnp.log1p(bend * place) / jnp.log1p(bend)
     excess = jax.random.uniform(keys[3], minval=0.02, maxval=0.5)
-    return gammas, u / (a + u) + 0.5 * u / (0.2 * b + u), t, excess
+    return gammas, S / (a + S) + 0.5 * S / (0.2 * b + S), t, excess
 
 
 def some_images(key):
@@ -566,19 +566,19 @@ exercise(
 # - for the even steps in time of this schedule;
 # - for the best grid that there is between the same ends.
 #
-# In SNR $u = e^{-\gamma}$ the price of a step is width times height, $(u_i - u_j)\, f(u_j)$ with
-# $f(u) = \tfrac12\, M / u$, and its excess is a triangle over the curve $f$. How wide is a step of the schedule at a given
-# level? Derivatives are not needed: between neighbouring levels all things are differences, $\Delta u$, $\Delta f$, $\Delta t$.
+# In SNR $S = e^{-\gamma}$ the price of a step is width times height, $(S_i - S_j)\, h(S_j)$ with
+# $h(S) = \tfrac12\, M / S$, and its excess is a triangle over the curve $h$. How wide is a step of the schedule at a given
+# level? Derivatives are not needed: between neighbouring levels all things are differences, $\Delta S$, $\Delta h$, $\Delta t$.
 # One per cent is allowed.
 
 
 # %% tags=["10.5"]
 def steps_needed(gammas, M, t, excess):
     """Return the numbers of steps for an excess in nats: (of the schedule, of the best grid)."""
-    u = jnp.exp(-gammas)
-    ### BEGIN SOLUTION |Δf| · |Δu| between neighbouring levels
-    f = 0.5 * M / u
-    pieces = jnp.abs(jnp.diff(f) * jnp.diff(u))
+    S = jnp.exp(-gammas)
+    ### BEGIN SOLUTION |Δh| · |ΔS| between neighbouring levels
+    h = 0.5 * M / S
+    pieces = jnp.abs(jnp.diff(h) * jnp.diff(S))
     ### END SOLUTION
     ### BEGIN SOLUTION K times the excess of K even steps in time
     of_schedule = 0.5 * jnp.sum(pieces / jnp.diff(t))
@@ -619,9 +619,9 @@ exercise(
     inputs=a_fine_curve,
     tolerance=1e-2,
     hints=[
-        "A step of the width w in u has the excess ½ |f'| w². With K even steps in time, how wide is a step where the time grows by Δt while u falls by |Δu|?",
-        "There, K Δt steps fall on the stretch Δu, each |Δu|/(K Δt) wide, and f falls by |Δf| in all. So what is the stretch's part of the excess?",
-        "For the best grid: the lesson's integral of √|f'|, and √(|Δf| |Δu|) is √|f'| |Δu|.",
+        "A step of the width w in S has the excess ½ |h'| w². With K even steps in time, how wide is a step where the time grows by Δt while S falls by |ΔS|?",
+        "There, K Δt steps fall on the stretch ΔS, each |ΔS|/(K Δt) wide, and h falls by |Δh| in all. So what is the stretch's part of the excess?",
+        "For the best grid: the lesson's integral of √|h'|, and √(|Δh| |ΔS|) is √|h'| |ΔS|.",
     ],
     slips=[
         (
@@ -654,22 +654,22 @@ exercise(
         (
             "jnp.sum(jnp.sqrt(pieces)) ** 2",
             "jnp.sum(jnp.sqrt(pieces))",
-            "The integral of √|f′| is squared.",
+            "The integral of √|h′| is squared.",
         ),
         (
-            "0.5 * M / u",
-            "M / u",
+            "0.5 * M / S",
+            "M / S",
             two_halves,
         ),
         (
-            "0.5 * M / u",
+            "0.5 * M / S",
             "0.5 * M",
-            "The height over u is half the error of x, which is M divided by the SNR.",
+            "The height over S is half the error of x, which is M divided by the SNR.",
         ),
         (
-            "0.5 * M / u",
-            "0.5 * M * u",
-            "The height over u is half the error of x: M *divided* by the SNR.",
+            "0.5 * M / S",
+            "0.5 * M * S",
+            "The height over S is half the error of x: M *divided* by the SNR.",
         ),
         (
             "return of_schedule / excess, of_best / excess",
@@ -688,14 +688,14 @@ exercise(
             measured_steps,
         ),
         (
-            "for these data the best grid has ¼ log² of the ratio of 4 + u at the two ends, over the excess",
+            "for these data the best grid has ¼ log² of the ratio of 4 + S at the two ends, over the excess",
             lambda f: (
                 f(fine, gaussian(fine), (fine + 2) / 4, jnp.asarray(0.5))[1],
                 0.5 * jnp.log((4 + jnp.exp(2.0)) / (4 + jnp.exp(-2.0))) ** 2,
             ),
         ),
         (
-            "a schedule that is even in log(4 + u) needs no more than the best",
+            "a schedule that is even in log(4 + S) needs no more than the best",
             lambda f: f(fine, gaussian(fine), even_in_the_log(fine), jnp.asarray(1.0)),
         ),
     ],
@@ -703,7 +703,7 @@ exercise(
 
 
 def even_in_the_log(gammas):
-    """The time of the schedule for which log(4 + u) falls evenly."""
+    """The time of the schedule for which log(4 + S) falls evenly."""
     fallen = jnp.log(4 + jnp.exp(-gammas))
     return (fallen[0] - fallen) / (fallen[0] - fallen[-1])
 
@@ -718,8 +718,8 @@ def even_in_the_log(gammas):
 # ```python
 # def plan(gammas, M, K):
 #     N = len(gammas)
-#     u = np.exp(-gammas)
-#     f = 0.5 * M / u  # the height of a step's rectangle, over the SNR u
+#     S = np.exp(-gammas)
+#     h = 0.5 * M / S  # the height of a step's rectangle, over the SNR S
 #     # length[j]: of the best way to town j that was found so far
 #     length = np.full(N, np.inf)
 #     length[0] = 0.0
@@ -727,7 +727,7 @@ def even_in_the_log(gammas):
 #     for k in range(1, K + 1):
 #         for j in range(1, N):
 #             for i in range(j):
-#                 longer = length[i] + (u[i] - u[j]) * f[j]
+#                 longer = length[i] + (S[i] - S[j]) * h[j]
 #                 if longer < length[j]:
 #                     length[j] = longer
 #                     came_from[k, j] = i
@@ -753,8 +753,8 @@ def plan(gammas, M, K):
     """Return (the levels of the best grid of exactly K steps, rising, and its price in nats)."""
     ### BEGIN SOLUTION the mended program
     N = len(gammas)
-    u = np.exp(-gammas)
-    f = 0.5 * M / u
+    S = np.exp(-gammas)
+    h = 0.5 * M / S
     length = np.full(N, np.inf)
     length[0] = 0.0
     came_from = np.zeros((K + 1, N), int)
@@ -762,7 +762,7 @@ def plan(gammas, M, K):
         before = length  # over k − 1 roads; the new row must not be read while it is written
         length = np.full(N, np.inf)
         for j in range(1, N):
-            through = before[:j] + (u[:j] - u[j]) * f[j]
+            through = before[:j] + (S[:j] - S[j]) * h[j]
             came_from[k, j] = through.argmin()
             length[j] = through[came_from[k, j]]
     way = [N - 1]
@@ -823,15 +823,15 @@ exercise(
             "if one could wait there: a way of K roads may have fewer.",
         ),
         (
-            "(u[:j] - u[j]) * f[j]",
-            "(u[:j] - u[j]) * f[:j]",
+            "(S[:j] - S[j]) * h[j]",
+            "(S[:j] - S[j]) * h[:j]",
             "This takes the height at the clean end of the step, i; the guess is made at the "
             "noisy end, j. The program had that right.",
         ),
         (
-            "f = 0.5 * M / u",
-            "f = 0.5 * M",
-            "That is the height over γ; over u it is ½ M/u. The program had that right.",
+            "h = 0.5 * M / S",
+            "h = 0.5 * M",
+            "That is the height over γ; over S it is ½ M/S. The program had that right.",
         ),
         (
             "range(K, 0, -1)",
@@ -874,8 +874,8 @@ exercise(
 
 def gaussian_price(gammas):
     """The diffusion loss of a grid for Gaussian data of standard deviation ½."""
-    u = np.exp(-gammas)
-    return np.sum((u[:-1] - u[1:]) * 0.5 / (4 + u[1:]))
+    S = np.exp(-gammas)
+    return np.sum((S[:-1] - S[1:]) * 0.5 / (4 + S[1:]))
 
 
 # %% [markdown]

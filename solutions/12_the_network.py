@@ -358,7 +358,7 @@ exercise(
 # ## 12.3 · Reading the clock
 # *difficulty ●●● · 15 minutes*
 #
-# The network is told γ by the hands of a clock. With $u = (\gamma + 13.3)/18.3$ there are $C/2$ angles $1000\, u\, \omega_k$, where
+# The network is told γ by the hands of a clock. With $\tilde\gamma = (\gamma + 13.3)/18.3$ there are $C/2$ angles $1000\, \tilde\gamma\, \omega_k$, where
 #
 # $$ \omega_k = 10^{-4 k / (C/2 - 1)} , \qquad k = 0, \dots, C/2 - 1 , $$
 #
@@ -381,16 +381,16 @@ def read_clock(hands):
     ### BEGIN SOLUTION the places of the hands, in the order of reading
     order = range(half - 1, -1, -1)
     ### END SOLUTION
-    u = 0.0
+    scaled = 0.0
     for k in order:
-        ### BEGIN SOLUTION how often this hand has gone round, by what is known of u
-        turns = np.round((speeds[k] * u - angles[k]) / (2 * np.pi))
+        ### BEGIN SOLUTION how often this hand has gone round, by what is known of γ̃, here `scaled`
+        turns = np.round((speeds[k] * scaled - angles[k]) / (2 * np.pi))
         ### END SOLUTION
-        ### BEGIN SOLUTION u, by this hand
-        u = (angles[k] + 2 * np.pi * turns) / speeds[k]
+        ### BEGIN SOLUTION γ̃ (scaled), by this hand
+        scaled = (angles[k] + 2 * np.pi * turns) / speeds[k]
         ### END SOLUTION
     ### BEGIN SOLUTION γ
-    return 18.3 * u - 13.3
+    return 18.3 * scaled - 13.3
     ### END SOLUTION
 
 
@@ -406,12 +406,12 @@ def some_hands(key):
     half_key, turn_key, error_key = jax.random.split(key, 3)
     half = int(jax.random.choice(half_key, jnp.array([6, 8])))
     # The fastest but one is half-way round, where a small error takes its angle from π to −π.
-    u = (
+    scaled = (
         (2 * jax.random.randint(turn_key, (), 1, 9) + 1)
         * jnp.pi
         / (1000 * 10 ** (-4 / (half - 1)))
     )
-    told = package_level(18.3 * u - 13.3, jnp.asarray(0.0), 2 * half)[:-1]
+    told = package_level(18.3 * scaled - 13.3, jnp.asarray(0.0), 2 * half)[:-1]
     wrong = jax.random.uniform(error_key, told.shape, minval=-0.1, maxval=0.1)
     return (np.asarray(told + wrong, float),)
 
@@ -421,9 +421,9 @@ exercise(
     read_clock,
     inputs=some_hands,
     hints=[
-        "While u goes from 0 to 1, the slowest hand goes from 0 to 0.1 and the fastest round 159 times. Which is never in doubt?",
-        "Read wrongly by 0.1, the slowest hand leaves u in doubt by 1, the fastest by 0.0001, if you know how often it has gone round. Let each hand tell the next, faster one.",
-        "You know u roughly: so you know the angle of the next hand roughly, with its whole turns. Its own angle is exact, without the turns. Which number of turns fits both?",
+        "While γ̃ goes from 0 to 1, the slowest hand goes from 0 to 0.1 and the fastest round 159 times. Which is never in doubt?",
+        "Read wrongly by 0.1, the slowest hand leaves γ̃ in doubt by 1, the fastest by 0.0001, if you know how often it has gone round. Let each hand tell the next, faster one.",
+        "You know γ̃ roughly: so you know the angle of the next hand roughly, with its whole turns. Its own angle is exact, without the turns. Which number of turns fits both?",
     ],
     slips=[
         ("range(half - 1, -1, -1)", "range(half)", slowest_last),
@@ -454,29 +454,29 @@ exercise(
             "A sine alone leaves two angles open: take the cosine as well.",
         ),
         (
-            "np.round((speeds[k] * u - angles[k]) / (2 * np.pi))",
-            "np.floor(speeds[k] * u / (2 * np.pi))",
+            "np.round((speeds[k] * scaled - angles[k]) / (2 * np.pi))",
+            "np.floor(speeds[k] * scaled / (2 * np.pi))",
             "Near a whole turn the rough angle may lie on the wrong side of it. Look which number of turns brings the hand's own angle nearest to the rough one.",
         ),
         (
-            "np.round((speeds[k] * u - angles[k]) / (2 * np.pi))",
-            "np.round(speeds[k] * u / (2 * np.pi))",
+            "np.round((speeds[k] * scaled - angles[k]) / (2 * np.pi))",
+            "np.round(speeds[k] * scaled / (2 * np.pi))",
             "The hand's own angle is part of the whole: take it off before you count the turns.",
         ),
         (
-            "np.round((speeds[k] * u - angles[k]) / (2 * np.pi))",
-            "(speeds[k] * u - angles[k]) / (2 * np.pi)",
+            "np.round((speeds[k] * scaled - angles[k]) / (2 * np.pi))",
+            "(speeds[k] * scaled - angles[k]) / (2 * np.pi)",
             "Turns are whole. Without rounding nothing is learned from the faster hand.",
         ),
         (
-            "18.3 * u - 13.3",
-            "18.3 * u + 13.3",
-            "u is 0 at γ = −13.3.",
+            "18.3 * scaled - 13.3",
+            "18.3 * scaled + 13.3",
+            "γ̃ is 0 at γ = −13.3.",
         ),
         (
-            "18.3 * u - 13.3",
-            "u",
-            "That is the share u. Asked for is γ.",
+            "18.3 * scaled - 13.3",
+            "scaled",
+            "That is the share γ̃. Asked for is γ.",
         ),
         (
             "np.arctan2(hands[:half], hands[half:])",
@@ -484,9 +484,9 @@ exercise(
             "This takes two opposite directions of a hand for one.",
         ),
         (
-            "18.3 * u - 13.3",
-            "u - 13.3",
-            "u is a share of the way from −13.3 to 5, which is 18.3 long.",
+            "18.3 * scaled - 13.3",
+            "scaled - 13.3",
+            "γ̃ is a share of the way from −13.3 to 5, which is 18.3 long.",
         ),
     ],
     laws=[

@@ -418,15 +418,14 @@ def some_pixels(key):
 # %%
 def friends_loss(pixels, net, low, high, t, eps):
     """The prior and the diffusion term of each image, in nats."""
-    x = pixels / 255
-    gamma = low + (high - low) * t
-    alpha, sigma = np.sqrt(1 / (1 + np.exp(gamma))), np.sqrt(1 / (1 + np.exp(-gamma)))
-    z = alpha[:, None] * x + sigma[:, None] ** 2 * eps
-    error = ((eps - net(z, t)) ** 2).mean(axis=1)
-    diffusion = 0.5 * error
-    signal, noise = 1 / (1 + np.exp(high)), 1 / (1 + np.exp(-high))
-    prior = 0.5 * (signal * x**2 + noise - 1 - np.log(np.sqrt(noise))).sum(axis=1)
-    return prior, diffusion
+    image = pixels / 255
+    level = low + (high - low) * t
+    a, s = np.sqrt(1 / (1 + np.exp(level))), np.sqrt(1 / (1 + np.exp(-level)))
+    latent = a[:, None] * image + s[:, None] ** 2 * eps
+    squares = ((eps - net(latent, t)) ** 2).mean(axis=1)
+    a_1, s_1 = np.sqrt(1 / (1 + np.exp(high))), np.sqrt(1 / (1 + np.exp(-high)))
+    kl = 0.5 * (a_1**2 * image**2 + s_1**2 - 1 - np.log(s_1)).sum(axis=1)
+    return kl, 0.5 * squares
 
 
 # %% [markdown]

@@ -26,8 +26,8 @@ def several_labels(z, gamma, unconditional, conditional, scales):
     """ε̃ and x̃ from the package's classifier-free guidance, one label after the other."""
     none = saying(unconditional)
     guided = [
-        ClassifierFree(saying(c), none, w)(z, gamma).eps
-        for c, w in zip(conditional, scales, strict=True)
+        ClassifierFree(saying(y), none, w)(z, gamma).eps
+        for y, w in zip(conditional, scales, strict=True)
     ]
     guess = vdmlite.from_eps(sum(guided) - (len(guided) - 1) * unconditional, z, gamma)
     return guess.eps, guess.x
