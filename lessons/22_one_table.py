@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 22 · One table, and which bug is this
 #
-# *Two minutes on 2 CPU cores · 75 minutes to study · after lessons 11, 14, 17, 18 and 19 · files
+# *Two and a half minutes on 2 CPU cores · 75 minutes to study · after lessons 11, 14, 17, 18 and 19 · files
 # `course/pretrained.py`, `course/baselines.py`*
 #
 # **The idea.** Every model of this course that has a likelihood puts a price on the same 360 digits, in the same unit. So one table
