@@ -559,6 +559,8 @@ show(
 # *whole* path the noises of neighbouring consistency terms largely cancel: the first of the two scatters printed
 # further up, that of a whole path, is far smaller. But a whole path costs $T$ evaluations of the model.)
 #
+# *End of the third sitting: a diffusion model is a chain whose $q$ is fixed, and its bound is trained one denoising step at a time.*
+#
 # ## Ask yourself
 #
 # 1. The ELBO of a model went up by 0.3 nats after the encoder alone was trained. What happened to the evidence, and to
