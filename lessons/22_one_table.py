@@ -367,8 +367,8 @@ for name in [*bits, *sheets]:
     )
 
 # %% [markdown]
-# (The CPU-seconds are those of the training of the weights that ship, as they were measured then; all other numbers come from the
-# machine that runs this page.)
+# (The CPU-seconds are recorded beside the weights, as they were measured on two cores; for the flows it is the time of some
+# updates, times their number. All other numbers come from the machine that runs this page.)
 #
 # ## The key picture
 

@@ -45,7 +45,7 @@ print(train_images.shape, test_images.shape, "levels", levels)
 # %% [markdown]
 # ## 2 · A model
 #
-# `recipes.digits` is for 8×8 pixels of 17 levels. For 256 levels and 32×32 pixels begin with `recipes.patches`, and with batches of 16: it was trained for half an hour of two cores.
+# `recipes.digits` is for 8×8 pixels of 17 levels. For 256 levels and 32×32 pixels begin with `recipes.patches`, and with batches of 16: its training took half an hour of one core.
 
 # %%
 model, curve = pretrained.fit(

@@ -14,8 +14,6 @@ from ..extras import needs
 
 with needs("Pillow", extra="plot"):
     from PIL import Image
-with needs("imagecodecs", extra="data"):
-    import imagecodecs
 
 
 def uniform(images: Images) -> float:
@@ -60,6 +58,9 @@ def webp(images: Images) -> float:
 
 def jpeg_xl(images: Images, *, effort: int = 9) -> float:
     """Return the cost of one lossless JPEG-XL file with all test images on a sheet."""
+    with needs("imagecodecs", extra="data"):  # here, so that no other yardstick waits for it
+        import imagecodecs
+
     file = imagecodecs.jpegxl_encode(_sheet(images), lossless=True, effort=effort)
     return 8 * len(file) / images.test.size
 

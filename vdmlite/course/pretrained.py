@@ -64,7 +64,8 @@ class Plan(NamedTuple):
     bits: float
     """What was measured of the weights that ship, in `unit`."""
     cpu_seconds: float
-    """What its training takes: seconds of CPU cores, together."""
+    """What its training takes on 2 cores, their seconds together; of most of the long ones, the
+    time of some updates times their number."""
     unit: str = "test bits/dim"
 
 
