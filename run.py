@@ -109,14 +109,17 @@ def environment(version: str, versions: str) -> str:
         return str(python)
     print(f"building the environment {folder.name} (once; about 1 GB)", flush=True)
     started = time.monotonic()
+    wanted = ["--quiet", "--editable", ".[dev]", *pins]
     uv = shutil.which("uv")
-    if uv:
-        subprocess.run([uv, "venv", "--quiet", "--clear", "--python", base, folder], check=True)
-        install = [uv, "pip", "install", "--quiet", "--python", python]
-    else:
+    by_uv = [
+        [uv, "venv", "--quiet", "--clear", "--python", base, folder],
+        [uv, "pip", "install", "--python", python, *wanted],
+    ]
+    # pip knows of proxies and indexes that uv does not, such as those of pip.conf.
+    if not uv or any(subprocess.run(command).returncode for command in by_uv):
         subprocess.run([base, "-m", "venv", "--clear", folder], check=True)
-        install = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    subprocess.run([*install, "--editable", ".[dev]", *pins], check=True)
+        quiet = ["--disable-pip-version-check", *wanted]
+        subprocess.run([python, "-m", "pip", "install", *quiet], check=True)
     # Written last: an interrupted installation leaves no stamp and is begun anew.
     mark.write_text(stamp, "utf-8")
     print(f"done in {time.monotonic() - started:.0f} s", flush=True)

@@ -245,6 +245,11 @@ exercise(
             "return scale, jnp.sqrt(variance)",
             "The second result is the standard deviation; asked for is its square, the variance.",
         ),
+        (
+            "jax.nn.sigmoid(gamma_t) - scale**2 * jax.nn.sigmoid(gamma_s)",
+            "-jnp.expm1(gamma_s - gamma_t)",
+            "1 − e^{γ_s − γ_t} is the share of σ_t² that is new noise. The variance is that share times σ_t².",
+        ),
     ],
     laws=[
         (

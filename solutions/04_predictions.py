@@ -102,6 +102,11 @@ exercise(
             "z - alpha * x_hat / sigma",
             "Brackets are missing: the whole of z − α x̂ is to be divided by σ, not its second part alone.",
         ),
+        (
+            "(z - alpha * x_hat) / sigma",
+            "-(z - alpha * x_hat) / sigma**2",
+            "This is the score, −ε̂/σ, and not ε̂.",
+        ),
     ],
     laws=[
         (
@@ -182,6 +187,11 @@ exercise(
             "x_hat = (z - sigma * v_hat) / alpha",
             "This takes v̂ for a guess of the noise. v has some of the data in it.",
         ),
+        (
+            "alpha * z - sigma * v_hat\n    eps_hat = sigma * z + alpha * v_hat",
+            "(z - sigma * v_hat) / alpha\n    eps_hat = (z - alpha * x_hat) / sigma",
+            "That reads v̂ as if it were ε̂. v is α ε − σ x, which turns z = α x + σ ε by a right angle.",
+        ),
     ],
     laws=[
         (
@@ -244,6 +254,11 @@ exercise(
             "(z + sigma**2 * score) / alpha",
             "z + sigma**2 * score",
             "That is α x̂, the guess as it stands in z; divide by α.",
+        ),
+        (
+            "(z + sigma**2 * score) / alpha",
+            "-sigma * score",
+            "−σ times the score is the guess of the noise. What is asked for is the guess of the data.",
         ),
     ],
     laws=[
@@ -426,6 +441,16 @@ exercise(
             "found.nats.loss",
             "found.bits.loss",
             "These are bits, in part: evaluate's `nats` are nats, and so is log std.",
+        ),
+        (
+            "+ jnp.log(std)",
+            "* std",
+            "Rescaling adds log σ to each price in nats; it multiplies nothing. (The density is divided by σ, and −log turns a division into a sum.)",
+        ),
+        (
+            "(test_minutes - mean) / std",
+            "test_minutes",
+            "The model was trained on rescaled minutes: the test minutes have to be rescaled in the same way.",
         ),
     ],
     laws=[

@@ -300,6 +300,11 @@ exercise(
             "jnp.mean(",
             "Every dimension pays its own part of the prior term: take the sum, not the mean.",
         ),
+        (
+            "alpha2)",
+            "1 / sigma2)",
+            "By γ the derivative of log σ² is (dσ²/dγ)/σ² = α²: the chain rule is missing.",
+        ),
     ],
     laws=[
         (
@@ -383,6 +388,11 @@ exercise(
             "0.25 * jnp",
             "0.5 * jnp",
             "In ℓ² the half is squared too.",
+        ),
+        (
+            "mean, gammas)\n    second = 0.25 * jnp.trapezoid(square / density, gammas)",
+            "mean * density, gammas)\n    second = 0.25 * jnp.trapezoid(square * density, gammas)",
+            "The draw of the loss is m divided by the density: ℓ = m/(2p). So E ℓ is free of p, and E ℓ² has p below.",
         ),
     ],
     laws=[
@@ -588,6 +598,11 @@ exercise(
             "by_slope / n",
             "Both derivatives belong to ℓ: the one by the slope is weighted as well.",
         ),
+        (
+            "weight * by_gamma, weight * by_slope))[0]",
+            "0 * by_gamma, weight * by_slope))[0]",
+            "The schedule enters in two places: through its slope, and through the γ that the network sees.",
+        ),
     ],
     laws=[
         (
@@ -726,6 +741,11 @@ exercise(
             "jnp.interp(jnp.linspace(0.0, 1.0, 65), shares, edges)",
             "jnp.linspace(gamma_0, gamma_1, 65)",
             "This is the γ-linear schedule, with which learning begins.",
+        ),
+        (
+            "levels = jnp.interp(jnp.linspace(0.0, 1.0, 65), shares, edges)",
+            "places = jnp.linspace(gamma_0, gamma_1, 65)\n    levels = gamma_0 + (gamma_1 - gamma_0) * jnp.interp(places, edges, shares)",
+            "This is P itself. The levels are its inverse: which γ has the share u below it?",
         ),
     ],
     laws=[

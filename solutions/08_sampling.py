@@ -256,6 +256,11 @@ exercise(
             "",
             "This is the mean of z_s; a draw has noise as well.",
         ),
+        (
+            "alpha(gamma_s) / alpha(gamma_t) * (1 - c)\n    of_x = alpha(gamma_s) * c",
+            "1 - c\n    of_x = c",
+            "That forgets the signal's scales: z_t holds x times α_t, and z_s is to hold x times α_s.",
+        ),
     ],
     laws=[
         (
@@ -540,6 +545,11 @@ exercise(
             "sigma(gamma) * z - alpha(gamma) * v_hat",
             "The sign in ε̂: v grows with the noise.",
         ),
+        (
+            "0.5 * sigma(gamma) ** 2 * alpha(gamma)\n    sigma_slope = 0.5 * alpha(gamma) ** 2 * sigma(gamma)",
+            "(sigma(gamma) ** 2) * alpha(gamma) ** 2\n    sigma_slope = alpha(gamma) ** 2 * sigma(gamma) ** 2",
+            "These are the derivatives of α² and σ². What stands in z is α and σ.",
+        ),
     ],
     laws=[
         (
@@ -797,6 +807,11 @@ exercise(
             "jax.jacfwd(velocity)(z)",
             "jax.jacfwd(eps_of)(z)",
             "This is the Jacobian of the guess; it is the velocity that moves the point.",
+        ),
+        (
+            "sigma(gamma) * z)",
+            "z)",
+            "In the velocity z has a factor σ of its own: σ(ε̂ − σ z)/2.",
         ),
     ],
     laws=[

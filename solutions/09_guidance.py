@@ -745,6 +745,11 @@ exercise(
             "jnp.where(v_with > v_without, jnp.inf, w)",
             "The two cases are exchanged: it is the wide label that breaks.",
         ),
+        (
+            "v_with / (v_with - v_without)",
+            "jnp.sqrt(v_with) / (jnp.sqrt(v_with) - jnp.sqrt(v_without))",
+            "Scores of Gaussians are −z over the variance, not over the width.",
+        ),
     ],
     laws=[
         (

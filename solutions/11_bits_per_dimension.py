@@ -139,6 +139,11 @@ exercise(
             "jnp.floor(place)",
             "floor always goes down, even from 2.9 to 2; the nearest level is 3.",
         ),
+        (
+            "(k + 0.5) / V - 1\n    place = V * (y + 1) / 2 - 0.5",
+            "k / (V - 1) - 1\n    place = (V - 1) * (y + 1) / 2",
+            "That puts the first level at −1 and the last at 1. Each level stands in the middle of its cell, half a cell away from the ends.",
+        ),
     ],
     laws=[
         (

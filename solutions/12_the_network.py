@@ -173,6 +173,11 @@ exercise(
             "2 * L + 3",
             "The middle has one attention, even where every other block has one behind it.",
         ),
+        (
+            "22 * C**2 + 6 * C\n    joined = 33 * C**2 + 9 * C",
+            "18 * C**2 + 6 * C\n    joined = 29 * C**2 + 9 * C",
+            "Each block projects the embedding, of 4C numbers, onto its C channels. That is a layer of its own, without a bias.",
+        ),
     ],
     laws=[
         (

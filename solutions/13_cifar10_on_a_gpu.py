@@ -272,6 +272,11 @@ exercise(
             "(2 + n) / (11 + n)",
             "Off by one: n does not count this update itself.",
         ),
+        (
+            "jnp.minimum(decay, (1 + n) / (10 + n))\n    return keep * average + (1 - keep) * weights",
+            "decay\n    return (keep * average + (1 - keep) * weights) / (1 - decay ** (n + 1))",
+            "That is Adam's correction. Here the share that is kept is smaller in the beginning, and nothing is divided.",
+        ),
     ],
     laws=[
         (
@@ -361,6 +366,11 @@ exercise(
             "place * batch_size : (place + 1) * batch_size",
             "place : place + batch_size",
             "Neighbouring updates overlap: update number `place` begins after place * batch_size images.",
+        ),
+        (
+            "place * batch_size : (place + 1) * batch_size]",
+            "place::per_epoch][:batch_size]",
+            "The batches are dealt out like cards here. A batch is a stretch of the order, one batch after the other.",
         ),
     ],
     laws=[
@@ -583,6 +593,11 @@ exercise(
             "jnp.sqrt(jnp.sum(mean**2))",
             "jnp.sqrt(jnp.mean(mean**2))",
             "The norm has a sum of squares, not their mean.",
+        ),
+        (
+            "jnp.sqrt(jnp.sum(mean**2))",
+            "jnp.sum(counts * jnp.sqrt(jnp.sum(gradients**2, axis=1))) / jnp.sum(counts)",
+            "The mean of the parts' norms is larger than the norm of their mean. Average first, then take the norm.",
         ),
     ],
     laws=[

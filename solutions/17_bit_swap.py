@@ -136,6 +136,11 @@ exercise(
             "return np.log(np.exp(below) - 1 + np.exp(above))",
             "That is the plain difference of two CDFs: far out nothing of it is left.",
         ),
+        (
+            "low - mean) / scale)\n    below = -np.logaddexp(0, (mean - high) / scale)",
+            "mean - low) / scale)\n    below = -np.logaddexp(0, (high - mean) / scale)",
+            "A sign inside is turned: the lower end cuts away what is below, and P(z > low) = sigmoid((mean − low)/scale).",
+        ),
     ],
     laws=[
         (
@@ -259,6 +264,11 @@ exercise(
             'known = {"x"}',
             "The decoder is after x: it does not have it.",
         ),
+        (
+            "known = known | {name}\n        known = set()",
+            "known = known | {name} if borrows else known - {name}\n        known = set()",
+            "The encoder forgets nothing: what it has pushed it still knows, and may use.",
+        ),
     ],
     laws=[
         (
@@ -359,6 +369,11 @@ exercise(
             "np.mean(latents, axis=0)",
             "np.mean(latents, axis=1)[:3]",
             "Axis 0 counts the draws, axis 1 the latents: the mean is over the draws.",
+        ),
+        (
+            "np.sum(np.maximum(means, free))\n    slope = np.sum(np.where(means > free, means, 0))",
+            "np.mean(np.sum(np.maximum(latents, free), axis=1))\n    slope = np.mean(np.sum(np.where(latents > free, latents, 0), axis=1))",
+            "The allowance is for the batch's mean of a latent's term, not for each draw.",
         ),
     ],
     ships=lambda data, latents, free: (
@@ -615,6 +630,11 @@ exercise(
             "np.mean(each, axis=1)",
             "np.min(each, axis=1)",
             "The best group is chosen after the fact: that is no bound on average. Take the mean over the groups.",
+        ),
+        (
+            "-1, k)",
+            "k, -1).swapaxes(1, 2)",
+            "The groups are stretches of k chains in a row: first the groups' axis, then the k.",
         ),
     ],
     laws=[

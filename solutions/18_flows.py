@@ -233,6 +233,11 @@ exercise(
             "log_density - log_cdf",
             "That is the slope of log F; log(1 − F) has one too.",
         ),
+        (
+            "log_cdf - log_rest, log_slope",
+            "np.sum(np.exp(log_weights) * u, axis=-1), log_slope",
+            "The logit of a mean is not the mean of the logits: mix the distribution functions first.",
+        ),
     ],
     laws=[
         (
@@ -348,6 +353,11 @@ exercise(
             "np.log2",
             "np.log",
             "These are nats; bits have the logarithm to base 2.",
+        ),
+        (
+            "np.sum(q * (np.log2(density) - np.log2(p)), axis=1)",
+            "np.mean(np.log2(density) - np.log2(p), axis=1)",
+            "The parts are drawn from q, so the mean is taken with the weights q.",
         ),
     ],
     laws=[
@@ -718,6 +728,21 @@ exercise(
             "low, high = np.min(alone, axis=1), np.max(alone, axis=1)",
             "low, high = np.mean(alone, axis=1) - 1, np.mean(alone, axis=1) + 1",
             "The mean of the components' points is not near x if they lie far apart.",
+        ),
+        (
+            "np.min(alone, axis=1), np.max(alone, axis=1)",
+            "np.full(len(y), -10.0), np.full(len(y), 10.0)",
+            "The answer may lie outside of any fixed interval. Between the least and the greatest answer of a single component it must lie.",
+        ),
+        (
+            "    return low + (high - low) / 2",
+            "    return np.mean(alone, axis=1)",
+            "The mean of the components' answers is not the answer of the mixture: halve the interval that holds it.",
+        ),
+        (
+            "100):",
+            "6):",
+            "Six halvings leave 1/64 of the interval. Go on until the halves are as fine as the numbers themselves.",
         ),
     ],
     laws=[

@@ -204,6 +204,11 @@ exercise(
             "weights / weights.sum(axis=0, keepdims=True)",
             "The weights of one *asking* pixel add up to 1: each row.",
         ),
+        (
+            "scores = np.where(np.tri(len(query), dtype=bool), scores, -np.inf)\n    weights = np.exp(scores - scores.max(axis=1, keepdims=True))\n    weights = weights / weights.sum(axis=1, keepdims=True)",
+            "weights = np.exp(scores - scores.max(axis=1, keepdims=True))\n    weights = np.tri(len(query)) * weights / weights.sum(axis=1, keepdims=True)",
+            "Masked after the softmax the weights don't add up to 1 any more. Mask the scores first.",
+        ),
     ],
     laws=[
         (
@@ -526,6 +531,16 @@ exercise(
             "row[:, None] >= row\n",
             "row[:, None] <= row\n",
             "A masked column looks up: at rows with smaller numbers.",
+        ),
+        (
+            ".astype(int) @ sees > 0",
+            "",
+            "That is what one layer looks at. What it sees is what the layers before it saw from there, as well.",
+        ),
+        (
+            "= column, row[:, None] >= row",
+            " column, row[:, None] > row",
+            "A masked layer sees the pixel itself: left of it or itself. The shift is what takes it away.",
         ),
     ],
     laws=[

@@ -294,6 +294,11 @@ exercise(
             "each.mean(axis=1)",
             "log p of the strip is a sum over its pixels, and so is the score.",
         ),
+        (
+            "    each = np.stack([(x - p) * before, x - p])",
+            "    each = np.stack([(x - p) * before, x - p]) / (p * (1 - p))",
+            "The division by p(1 − p) is cancelled by the slope of the sigmoid: the score in the logit is x − p.",
+        ),
     ],
     laws=[
         (
@@ -504,6 +509,16 @@ exercise(
             "np.mean(x - mu) / variance",
             "np.sum(x - mu) / variance",
             "The *mean* score of the data goes with the information of one point.",
+        ),
+        (
+            "in_mu = np.mean(x - mu) / variance\n        in_tau = np.mean((x - mu) ** 2) / variance - 1\n        mu, tau = mu + variance * in_mu, tau + in_tau / 2",
+            "mu = mu + np.mean(x - mu)\n        in_tau = np.mean((x - mu) ** 2) / variance - 1\n        tau = tau + in_tau / 2",
+            "Both scores are those at the same place: work them out first, then move both.",
+        ),
+        (
+            "variance * in_mu, tau + in_tau / 2",
+            "in_mu, tau + in_tau",
+            "These are plain scores. Fisher scoring divides each by the information: 1/σ² for μ and 2 for τ.",
         ),
     ],
     laws=[

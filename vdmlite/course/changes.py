@@ -75,12 +75,14 @@ LIKELY = {
     TERM: "a + b → a; a + b → b; a - b → a; a - b → -b; a - b → b",
     PART: """
         a * n → a; n * b → b; a / n → a; n / b → 1 / b; a / b → b; a @ n → a; n @ b → b
+        k * a → a; a * k → a; a / k → a
     """,
     PLUS: "a * b → a + b; a + b → a * b; a - b → a / b; a / b → a - b",
     INVERSE: "a * b → a / b; a / b → a * b; a / b → b / a; a → 1 / a",
     BRACKETS: """
         (a + b) / c → a + b / c; (a - b) / c → a - b / c; (a + b) * c → a + b * c
-        (a - b) * c → a - b * c; a * (b + c) → a * b + c; a * (b - c) → a * b - c
+        (a - b) * c → a - b * c; (a + b) * c → a * c + b; (a - b) * c → a * c - b
+        a**2 + b**2 → (a + b)**2; a**2 - b**2 → (a - b)**2; a * (b + c) → a * b + c; a * (b - c) → a * b - c
         a + b / c → (a + b) / c; a - b / c → (a - b) / c; a + b * c → (a + b) * c
         a - b * c → (a - b) * c; a + b * c → a * b + c; a - b * c → a * b - c
         f(a**2 * b) → f(a * b)**2; f(b * a**2) → f(a * b)**2; a * b + c → a * (b + c)
@@ -102,7 +104,8 @@ LIKELY = {
     MINUS_ONE: "m.expm1(a) → m.exp(a); m.expm1(a) → a; m.log1p(a) → m.log(a); m.log1p(a) → a",
     AXIS: """
         f(a, axis=0) → f(a, axis=1); f(a, axis=1) → f(a, axis=0)
-        f(a, axis=-1) → f(a, axis=0); f(a, axis=b) → f(a); m.sum(a) → m.sum(a, axis=0)
+        f(a, axis=-1) → f(a, axis=0); f(a, axis=b) → f(a); f(axis=0) → f(axis=1)
+        f(axis=1) → f(axis=0); f(axis=-1) → f(axis=0); f(axis=a) → f(); m.sum(a) → m.sum(a, axis=0)
         m.sum(a) → m.sum(a, axis=-1); m.softmax(a) → m.softmax(a, axis=0)
         m.log_softmax(a) → m.log_softmax(a, axis=0); a.T → a; a[:, None] → a[None, :]
         a[None, :] → a[:, None]; f(0) → f(1); f(0) → f()
@@ -123,7 +126,7 @@ LIKELY = {
     """,
     TURNED: """
         a < b → a > b; a > b → a < b; a <= b → a > b; a >= b → a < b; a == b → a != b
-        a < b → a <= b; a > b → a >= b; a if b else c → c if b else a
+        a < b → a <= b; a > b → a >= b; a <= b → a < b; a >= b → a > b; a if b else c → c if b else a
         a if b else c → a; a if b else c → c; m.where(a, b, c) → m.where(a, c, b)
         m.where(a, b, c) → b; m.where(a, b, c) → c
     """,
@@ -182,7 +185,10 @@ OPTIONS = frozenset(("axis", "keepdims", "ddof", "dtype", "argnums"))
 IN_PRODUCTS = frozenset((FACTOR, SIGN))
 """What makes no difference whether it befalls a product or one of its factors."""
 IN_EVERY_PLACE = frozenset(
-    (SIGMOID, FACTOR, SIGN, POWER, MEAN, BASE, GROWTH, MINUS_ONE, DIGITS, AXIS, INDEX, EXTREME)
+    (
+        *(SIGMOID, FACTOR, SIGN, POWER, MEAN, BASE, GROWTH, MINUS_ONE, DIGITS, AXIS, INDEX),
+        *(EXTREME, BRACKETS, TURNED),
+    )
 )
 """What is likely to befall all places that look alike."""
 
@@ -381,6 +387,12 @@ def slips_in(text: Text, rules: Mapping[str, str]) -> Iterator[Slip]:
         lines = {slot.line for slot, _ in changes}
         if len(lines) > 1 and words in IN_EVERY_PLACE:
             yield Slip(words, EVERYWHERE, min(lines), changes)
+        alike: dict[str, list] = {}
+        for slot, node in changes:
+            alike.setdefault(ast.unparse(slot.node), []).append((slot, node))
+        for these in alike.values():
+            if len(these) in range(2, len(changes)):
+                yield Slip(words, EVERYWHERE, min(slot.line for slot, _ in these), these)
     yield from _with_other_names(text) if rules is LIKELY else _with_another_factor(text)
 
 

@@ -44,7 +44,7 @@ FEW = 2
 WORK = 3_000_000
 """How many calls of functions the trials of a solution may make: a cost that, unlike time, is
 the same on any machine. The likely slips have so much, and the rare ones."""
-EACH = 5000
+EACH = 1000
 """What a trial costs at least."""
 TIGHT = 1e-4
 """An explanation fits up to so much of the size of the numbers, or the check's tolerance."""

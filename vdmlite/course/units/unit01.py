@@ -267,6 +267,11 @@ exercise(
             "-distance",
             "The Gaussian's normalisation −½ log(2π τ²) is left out of log p(x | z).",
         ),
+        (
+            "0.5 * (std**2 + mean**2 - 1) - jnp.log(std)",
+            "jnp.log(std) + (1 + mean**2) / (2 * std**2) - 0.5",
+            "This is KL(p(z) ‖ q(z | x)). The ELBO has it the other way round: the encoder comes first.",
+        ),
     ],
     laws=[
         (

@@ -84,6 +84,11 @@ exercise(
             "(sigma2 + jnp.sum(alpha2 * x**2) - 1 - jnp.log(sigma2))",
             "Only α₁² x² is summed; every dimension also pays its own σ₁² − 1 − log σ₁².",
         ),
+        (
+            "sigma2 + alpha2 * x**2 - 1 - jnp.log(sigma2))",
+            "(1 + alpha2 * x**2) / sigma2 - 1 + jnp.log(sigma2))",
+            "This is KL(N(0, I) ‖ q), the other direction: q comes first.",
+        ),
     ],
     laws=[
         (
@@ -315,6 +320,11 @@ exercise(
             "(jnp.exp(-gamma_s) - jnp.exp(-gamma_t))",
             "A difference of SNRs is the factor of an error of x. Here the error is one of ε.",
         ),
+        (
+            "jnp.log(ratio) + 0.5 / ratio**2 - 0.5)\n    price = widths + 0.5 * apart / ratio**2",
+            "-jnp.log(ratio) + 0.5 * ratio**2 - 0.5)\n    price = widths + 0.5 * apart",
+            "This is the divergence of the model's step from the true one. The bound has the true step first.",
+        ),
     ],
     laws=[
         (
@@ -453,6 +463,11 @@ exercise(
             "(x - denoiser",
             "The denoiser of this exercise guesses the noise: compare with ε, not with x.",
         ),
+        (
+            "jnp.expm1(gamma_t - gamma_s) * error",
+            "(jnp.exp(-gamma_s) - jnp.exp(-gamma_t)) * error",
+            "The difference of the two SNRs is the weight of an error of x. An error of the noise has e^{γ_t − γ_s} − 1.",
+        ),
     ],
     laws=[
         (
@@ -536,6 +551,11 @@ exercise(
             "math.prod(shape)",
             "sum(shape)",
             "The sizes of the axes are multiplied, not added.",
+        ),
+        (
+            "shape) * math.log(2))",
+            "shape[:-1]) * math.log(2))",
+            "The channels count as well: a dimension is one number of the image, and a pixel with colour has three.",
         ),
     ],
     laws=[

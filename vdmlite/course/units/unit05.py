@@ -197,6 +197,11 @@ exercise(
             "D *",
             "The half in front of the integral is missing.",
         ),
+        (
+            "ends = jnp.log1p(std**2 * jnp.exp(-gamma_0)), jnp.log1p(std**2 * jnp.exp(-gamma_1))\n    return 0.5 * D * (ends[0] - ends[1])",
+            "snrs = std**2 * jnp.exp(-gamma_0), std**2 * jnp.exp(-gamma_1)\n    ends = snrs[0] / (1 + snrs[0]), snrs[1] / (1 + snrs[1])\n    return 0.5 * D * 0.5 * (ends[0] + ends[1]) * (gamma_1 - gamma_0)",
+            "One trapezoid from end to end is no integral: the error bends much between the two ends. It has an antiderivative.",
+        ),
     ],
     laws=[
         (
@@ -272,6 +277,11 @@ exercise(
             "jnp.floor(times * T) + 1",
             "jnp.floor(times * (T - 1)) + 1",
             "Step T never comes up: cut (0, 1) into T stretches.",
+        ),
+        (
+            "jnp.floor(times * T) + 1",
+            "jnp.clip(jnp.round(times * T), 1, T)",
+            "round gives the first and the last step half a place (and clip heaps what lies outside on them). floor gives each step the same.",
         ),
     ],
     laws=[
@@ -386,6 +396,11 @@ exercise(
             "jnp.argmin(dearer) + 1",
             "len(dearer) - jnp.argmin(dearer)",
             "This counts from the noisy end. γ_0 is the clean one.",
+        ),
+        (
+            "1:-1]\n    two = two + 0.5 * jnp.expm1(noisy - middle) * errors[2:]\n    one = 0.5 * jnp.expm1(noisy - clean) * errors[2:]",
+            ":-2]\n    two = two + 0.5 * jnp.expm1(noisy - middle) * errors[1:-1]\n    one = 0.5 * jnp.expm1(noisy - clean) * errors[:-2]",
+            "A step begins at its noisy end, and the error there is its price.",
         ),
     ],
     laws=[

@@ -162,6 +162,16 @@ exercise(
             "return (1 - t) * gamma_0 + t * gamma_1",
             "This is a straight line in γ, but r is what grows evenly: take the sigmoids of the ends first, then mix them.",
         ),
+        (
+            "gamma_0 / 2) + t * jax.nn.sigmoid(gamma_1 / 2)\n    signal = (1 - t) * jax.nn.sigmoid(-gamma_0 / 2) + t * jax.nn.sigmoid(-gamma_1 / 2)\n    return 2 * (jnp.log(noise) - jnp.log(signal))",
+            "gamma_0) + t * jax.nn.sigmoid(gamma_1)\n    signal = (1 - t) * jax.nn.sigmoid(-gamma_0) + t * jax.nn.sigmoid(-gamma_1)\n    return 1 * (jnp.log(noise) - jnp.log(signal))",
+            "That is even in σ². The share of the noise is σ/(α + σ), of the scales and not of the powers.",
+        ),
+        (
+            "(1 - t) * jax.nn.sigmoid(gamma_0 / 2) + t * jax.nn.sigmoid(gamma_1 / 2)\n    signal = (1 - t) * jax.nn.sigmoid(-gamma_0 / 2) + t * jax.nn.sigmoid(-gamma_1 / 2)",
+            "t\n    signal = 1 - t",
+            "The share runs between its values at the two ends, not from 0 to 1: at 0 and 1 γ is infinite.",
+        ),
     ],
     laws=[
         (
@@ -224,6 +234,11 @@ exercise(
             "jnp.interp(gamma, levels, times)",
             "(gamma - levels[0]) / (levels[-1] - levels[0])",
             "This takes `old` for a straight line: how far γ is on its way gives the time only if γ grows evenly in t.",
+        ),
+        (
+            "levels, times)",
+            "times, levels)",
+            "interp(x, xs, ys) looks x up among xs. γ is to be looked up among the levels.",
         ),
     ],
     laws=[
@@ -356,6 +371,11 @@ exercise(
             "0.25 * jnp.mean",
             "0.5 * jnp.mean",
             "The ½ in ℓ has to be squared too: ℓ² begins with ¼.",
+        ),
+        (
+            "squares) - loss**2",
+            "(squares - means**2))",
+            "That is the scatter at a fixed time, averaged. A draw picks a time as well, and the mean changes with it: take E[ℓ²] − (E ℓ)².",
         ),
     ],
     laws=[

@@ -214,6 +214,16 @@ exercise(
             "middle = jnp.broadcast_to(A.argmin(1)[:, None], A.shape)",
             "The best first half may lead to a bad second one: choose the town in the middle for both together.",
         ),
+        (
+            ":, None] + A[None, :, :]",
+            "None, :] + A[None, :, :]",
+            "Both ways end in town j here. The first ends in the middle, and the second sets out from there.",
+        ),
+        (
+            "lengths = through.min(1)\n    middle = through.argmin(1)",
+            "near = A.argmin(1)\n    lengths = A.min(1)[:, None] + A[near]\n    middle = near[:, None] + 0 * through.argmin(1)",
+            "The nearest town after k roads need not lie on the best way over 2k: try every town as the middle.",
+        ),
     ],
     laws=[
         (

@@ -68,6 +68,11 @@ exercise(
             "-np.sum(counts / np.sum(counts) * np.log2(np.where(p > 0, p, 1)))",
             "The roles are exchanged: symbols come with the shares p, and the coder charges by its counts.",
         ),
+        (
+            "least = -np.sum(p * np.log2(np.where(p > 0, p, 1)))",
+            "own = counts / np.sum(counts)\n    least = -np.sum(own * np.log2(own))",
+            "This is the entropy of the coder's own law. The least is the entropy of the law that the symbols come from, p.",
+        ),
     ],
     laws=[
         (
@@ -269,6 +274,11 @@ exercise(
             "np.sum(p_x * (net + np.log2(p_x)))",
             "np.sum(p_x * net)",
             "That is all that is paid on average; take off what the posterior would pay, −log2 p(x).",
+        ),
+        (
+            "    grown = np.log2(np.where(q > 0, q, joint)) - np.log2(joint)",
+            "    grown = np.log2(np.where(q > 0, q, joint)) - np.log2(joint / np.sum(joint, axis=0))",
+            "That is the divergence of q from the posterior, without what x itself costs. The push has the joint p(x, z).",
         ),
     ],
     laws=[
@@ -480,6 +490,11 @@ exercise(
             "(2 * np.log(2) * std_p**2)",
             "(2 * std_p**2)",
             "This part is in nats; divide by ln 2 for bits.",
+        ),
+        (
+            "std_q**2 + gap**2) / (2 * np.log(2) * std_p**2)",
+            "std_q + gap) ** 2 / (2 * np.log(2) * std_p**2)",
+            "E(z − m)² is std_q² + gap²: the squares add up, and not the widths.",
         ),
     ],
     ships=lambda std_q, std_p, gap, bins: (

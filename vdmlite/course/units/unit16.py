@@ -81,6 +81,11 @@ exercise(
             "min(cost(c) for c in candidates)",
             "That is the candidate with the least error. It need not be the most probable one.",
         ),
+        (
+            "cost(candidates[np.argmax(p)])",
+            "1 - np.max(p)",
+            "That is how often the most probable one is wrong. Asked is by how much: its expected squared error.",
+        ),
     ],
     laws=[
         (
@@ -185,6 +190,11 @@ exercise(
             "factor**2 * np.sum(off)",
             "Squared errors fall by squares.",
         ),
+        (
+            "factor, w, factor)\n    off = low - squares.mean((1, 3))\n    nearest = (squares + off[:, None, :, None]).reshape(image.shape)",
+            "w, factor, factor)\n    off = low - squares.mean((2, 3))\n    nearest = (squares + off[:, :, None, None]).reshape(image.shape)",
+            "reshape keeps the order of the pixels: rows of squares, rows in a square, columns of squares, columns in a square.",
+        ),
     ],
     laws=[
         (
@@ -265,6 +275,11 @@ exercise(
             "chain - once / (D * np.log(2))",
             "once / (D * np.log(2)) - chain",
             "The sign: by how much the chain is above the single model.",
+        ),
+        (
+            "more.std(ddof=1) / np.sqrt(len(more))",
+            "np.sqrt((chain.var(ddof=1) + (once / (D * np.log(2))).var(ddof=1)) / len(more))",
+            "That would be right for independent prices. Both models price the same images: take the differences first.",
         ),
     ],
     laws=[
@@ -440,6 +455,11 @@ exercise(
             "1 - rho**2 / (1 + b**2)",
             "1 - rho**2",
             "That would be left with a perfect condition. This one has noise.",
+        ),
+        (
+            "a**2)",
+            "b**2) + 0 * a",
+            "The network was trained at a, and nobody tells it b: its slope is the one that was best at a.",
         ),
     ],
     laws=[

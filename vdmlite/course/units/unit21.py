@@ -74,6 +74,16 @@ exercise(
             "(to_come.sum(axis=1, keepdims=True) - to_come) / (steps - 1)",
             "The mean is over episodes, at the same step.",
         ),
+        (
+            "rewards[:, t] + discount * later",
+            "discount**t * rewards[:, t] + later",
+            "That discounts from the start of the episode. Seen from step t, the reward at step t itself counts in full.",
+        ),
+        (
+            "(to_come.sum(axis=0) - to_come) / (n - 1)",
+            "to_come.mean(axis=1, keepdims=True)",
+            "The baseline is the mean of the other episodes at the same step, not of this episode over its steps.",
+        ),
     ],
     laws=[
         (
@@ -227,6 +237,11 @@ exercise(
             "(2 * len(noise) * std)",
             "(2 * std)",
             "The mean over the pairs, not their sum.",
+        ),
+        (
+            "np.argsort(np.argsort(values)) / (len(values) - 1) - 0.5",
+            "np.concatenate([np.argsort(np.argsort(half)) for half in (up, down)]) / (len(up) - 1) - 0.5",
+            "Both halves are ranked together: so that a pair's two fitnesses are compared with each other.",
         ),
     ],
     laws=[

@@ -173,6 +173,11 @@ exercise(
             "np.where(seconds < seconds[:, None], bits, np.inf)",
             "The model itself counts, and others that take as long.",
         ),
+        (
+            "    kept = ~beats.any(axis=1)",
+            "    kept = ~beats.any(axis=0)",
+            "That keeps the models which beat nobody. Kept is who is beaten by nobody: the other axis.",
+        ),
     ],
     laws=[
         (
@@ -485,6 +490,11 @@ exercise(
             "-np.mean(np.logaddexp2(np.log2(w) - a_test, np.log2(1 - w) - b_test))",
             "-np.mean(np.logaddexp2(np.log2(w) - a, np.log2(1 - w) - b))",
             "The price of the test images is asked for: the weight was chosen on the others.",
+        ),
+        (
+            "a, np.log2(1 - w) - b",
+            "np.mean(a), np.log2(1 - w) - np.mean(b)",
+            "In each round every image is asked by itself, which model it came from. Then the answers are averaged.",
         ),
     ],
     laws=[
