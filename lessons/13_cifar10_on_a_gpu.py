@@ -436,8 +436,9 @@ command += pick(smoke=["--width", "8", "--depth", "1"], laptop=[])
 
 def start(name, devices=1):
     """Start the command in a process of its own, with so many (virtual) devices."""
-    flag = f"--xla_force_host_platform_device_count={devices}"
-    surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flag}
+    flags = os.environ.get("XLA_FLAGS", "")
+    flags += f" --xla_force_host_platform_device_count={devices}"
+    surroundings = os.environ | {"JAX_PLATFORMS": "cpu", "XLA_FLAGS": flags}
     return subprocess.Popen(
         [*command, "--out", str(home / name)],
         env=surroundings,

@@ -192,6 +192,11 @@ exercise(
             "(z - sigma * v_hat) / alpha\n    eps_hat = (z - alpha * x_hat) / sigma",
             "That reads v̂ as if it were ε̂. v is α ε − σ x, which turns z = α x + σ ε by a right angle.",
         ),
+        (
+            "sigma * z + alpha * v_hat",
+            "(z - sigma * x_hat) / alpha",
+            "z = α x + σ ε gives ε = (z − α x)/σ: the x̂ is multiplied by α there, not by σ.",
+        ),
     ],
     laws=[
         (

@@ -569,6 +569,11 @@ exercise(
             "0.25 * (jnp",
             "The length of a step is h = (γ_1 − γ_0)/T: the range of γ belongs to C.",
         ),
+        (
+            "    return C / excess",
+            "    return C / (excess * 0.5 * jnp.trapezoid(m, grid))",
+            "`excess` is in nats, and no share of the loss.",
+        ),
     ],
     laws=[
         (

@@ -305,6 +305,11 @@ exercise(
             "1 / sigma2)",
             "By γ the derivative of log σ² is (dσ²/dγ)/σ² = α²: the chain rule is missing.",
         ),
+        (
+            "* alpha2 * (1 - x**2) - alpha2)",
+            "+ alpha2 * x**2 - 1 - jnp.log(sigma2))",
+            "That is the prior term. Asked is its derivative by γ_1.",
+        ),
     ],
     laws=[
         (
@@ -393,6 +398,11 @@ exercise(
             "mean, gammas)\n    second = 0.25 * jnp.trapezoid(square / density, gammas)",
             "mean * density, gammas)\n    second = 0.25 * jnp.trapezoid(square * density, gammas)",
             "The draw of the loss is m divided by the density: ℓ = m/(2p). So E ℓ is free of p, and E ℓ² has p below.",
+        ),
+        (
+            "0.5 * jnp.trapezoid(mean, gammas)\n    second = 0.25 * jnp.trapezoid(square / density, gammas)",
+            "jnp.trapezoid(mean * density, gammas)\n    second = jnp.trapezoid(square * density, gammas)",
+            "That is the variance of m. ℓ is m over twice the density, so p is divided by: once in E ℓ², and not at all in E ℓ.",
         ),
     ],
     laws=[
@@ -746,6 +756,11 @@ exercise(
             "levels = jnp.interp(jnp.linspace(0.0, 1.0, 65), shares, edges)",
             "places = jnp.linspace(gamma_0, gamma_1, 65)\n    levels = gamma_0 + (gamma_1 - gamma_0) * jnp.interp(places, edges, shares)",
             "This is P itself. The levels are its inverse: which γ has the share u below it?",
+        ),
+        (
+            " ** 2, axis=1)\n    root = jnp.sqrt(square)",
+            ", axis=1)\n    root = square",
+            "That spreads the draws as E[m], the share of the loss. The least variance wants the root of E[m²].",
         ),
     ],
     laws=[

@@ -350,6 +350,11 @@ exercise(
             "variances + means**2",
             "That is a mean square. A variance is taken about the mean of the group.",
         ),
+        (
+            "jnp.repeat(mean, channels // groups)  # the mean that each channel's group has",
+            "jnp.tile(mean, channels // groups)  # the mean that each channel's group has",
+            "tile runs through the means again and again. A group's channels stand side by side: repeat each mean.",
+        ),
     ],
     laws=[
         (
@@ -650,6 +655,11 @@ exercise(
             "jax.nn.logsumexp(logs, axis=0)",
             "jnp.mean(logs, axis=0)",
             "A mean of logarithms is no sum: use jax.nn.logsumexp.",
+        ),
+        (
+            "jnp.exp(logs - whole[None])",
+            "logs / whole[None]",
+            "A piece counts as much as its sum, e^log, against the whole: not as much as the logarithm.",
         ),
     ],
     laws=[

@@ -804,6 +804,11 @@ exercise(
             "for _ in xs]",
             "A stack: the last example comes back first, so turn the order round.",
         ),
+        (
+            'p_1[v["z2"]]),',
+            "prior),",
+            "z1 was pushed as if it did not know z2. The model has p(z1 | z2), and z2 is on hand there.",
+        ),
     ],
     laws=[
         (

@@ -731,6 +731,11 @@ exercise(
             "alpha * left @ np.linalg.inv(alpha**2 * left + sigma * np.eye(len(z)))",
             "The noise in z has the variance σ².",
         ),
+        (
+            "gain @ low, C - gain @ A @ C",
+            "0 * z, C",
+            "That leaves out the small image, which tells much of the mean and narrows what is left.",
+        ),
     ],
     laws=[
         (

@@ -520,6 +520,11 @@ exercise(
             "in_mu, tau + in_tau",
             "These are plain scores. Fisher scoring divides each by the information: 1/σ² for μ and 2 for τ.",
         ),
+        (
+            "mu, tau = mu + variance * in_mu, tau + in_tau / 2\n        path.append((mu, tau))",
+            "path.append((mu, tau))\n        mu, tau = mu + variance * in_mu, tau + in_tau / 2",
+            "The path begins with the start and then has one row after each step: append after the move.",
+        ),
     ],
     laws=[
         (

@@ -41,18 +41,13 @@ def long(test: Callable) -> Callable:
     return pytest.mark.long(pytest.mark.skipif(X64 or os.name != "posix", reason=reason)(test))
 
 
-def start(
-    folder: Path, *words: Any, devices: int = 1, quick: bool = False
-) -> "subprocess.Popen[str]":
-    """Start a Python with a number of devices, which keeps in a folder what it compiles.
-
-    `quick` spares the compiler half of its work, at the cost of slower updates.
-    """
-    flags = f"--xla_force_host_platform_device_count={devices}"
+def start(folder: Path, *words: Any, devices: int = 1) -> "subprocess.Popen[str]":
+    """Start a Python with a number of devices, which keeps in a folder what it compiles."""
+    flags = os.environ.get("XLA_FLAGS", "")
     environment = {
         **os.environ,
         "JAX_PLATFORMS": "cpu",
-        "XLA_FLAGS": flags + " --xla_backend_optimization_level=0" * quick,
+        "XLA_FLAGS": f"{flags} --xla_force_host_platform_device_count={devices}",
         "JAX_COMPILATION_CACHE_DIR": str(folder / "compiled"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "TF_CPP_MIN_LOG_LEVEL": "3",

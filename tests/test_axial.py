@@ -1,5 +1,6 @@
 """Axial transformers: what each pixel depends on, exact probabilities, draws, a code."""
 
+import functools
 import itertools
 import math
 
@@ -17,6 +18,7 @@ from vdmlite.neighbours import axial, axial_code
 pytestmark = pytest.mark.once
 
 
+@functools.cache
 def model(shape, levels=3, **knobs):
     knobs = {"width": 8, "outer": 1, "inner": 1, "heads": 2, **knobs}
     made = axial.AxialTransformer(shape, levels, **knobs, key=jax.random.key(0))
@@ -27,31 +29,30 @@ def images(n, shape, levels=3):
     return np.random.default_rng(n).integers(0, levels, (n, *shape)).astype(np.uint8)
 
 
+def dependence(made):
+    """Return which pixel's logits depend on which pixel's embedding."""
+    known, first = jnp.asarray(images(1, made.shape)[0]), jnp.asarray(0)
+
+    def slopes(made):
+        context = made.context(known, first)
+        return jax.jacrev(lambda h: made.along(h, made.above(h, context)))(
+            made.embed(known[..., 0], first)
+        )
+
+    n = known.size
+    return np.abs(eqx.filter_jit(slopes)(made)).sum((2, 5)).reshape(n, n) > 0
+
+
 @pytest.mark.parametrize("outer", [1, 2])
 def test_a_pixel_depends_on_all_before_it_and_on_nothing_else(outer):
-    made = model((4, 5, 1), outer=outer, inner=2)
-    known = jnp.asarray(images(1, made.shape)[0])
-    context = made.context(known, jnp.asarray(0))
-
-    def logits(h):
-        return made.along(h, made.above(h, context))
-
-    slopes = jax.jacrev(logits)(made.embed(known[..., 0], jnp.asarray(0)))
-    depends = np.abs(slopes).sum((2, 5)).reshape(20, 20)
-    before = np.tril(np.ones((20, 20), bool), -1)
-    assert np.array_equal(depends > 0, before)
+    depends = dependence(model((4, 5, 1), outer=outer, inner=2))
+    assert np.array_equal(depends, np.tril(np.ones((20, 20), bool), -1))
 
 
 @pytest.mark.parametrize("missing", ["shift_down", "shift_right"])
 def test_without_a_shift_something_leaks(missing, monkeypatch):
     monkeypatch.setattr(axial, missing, lambda h: h)
-    made = model((2, 3, 1))
-    known = jnp.asarray(images(1, made.shape)[0])
-    context = made.context(known, jnp.asarray(0))
-    slopes = jax.jacrev(lambda h: made.along(h, made.above(h, context)))(
-        made.embed(known[..., 0], jnp.asarray(0))
-    )
-    depends = np.abs(slopes).sum((2, 5)).reshape(6, 6) > 0
+    depends = dependence(model((2, 3, 1)))
     assert (depends & ~np.tril(np.ones((6, 6), bool), -1)).any()
 
 
@@ -59,6 +60,7 @@ def test_a_channel_sees_all_of_the_channels_before():
     shape, levels = (2, 3, 2), 5
     made = model(shape, levels, width=16)
     base = images(1, shape, levels)[0]
+    logits = eqx.filter_jit(made.logits)
 
     def order(i, j, c):
         return (c * shape[0] + i) * shape[1] + j
@@ -68,7 +70,7 @@ def test_a_channel_sees_all_of_the_channels_before():
         changed = base.copy()
         changed[place] = (base[place] + 1) % levels
         for c in range(2):
-            one, other = (made.logits(jnp.asarray(x), jnp.asarray(c)) for x in (base, changed))
+            one, other = (logits(jnp.asarray(x), jnp.asarray(c)) for x in (base, changed))
             moved = np.abs(one - other).max(-1) > 0
             for i, j in np.ndindex(*shape[:2]):
                 assert moved[i, j] == (order(*place) < order(i, j, c)), (place, (i, j, c))
@@ -78,7 +80,7 @@ def test_a_channel_sees_all_of_the_channels_before():
 def test_all_images_together_have_probability_one(shape):
     made = model(shape, 2)
     every = np.array(list(itertools.product(range(2), repeat=4))).reshape(-1, *shape)
-    found = jax.vmap(made.log_prob)(jnp.asarray(every))
+    found = jax.jit(jax.vmap(made.log_prob))(jnp.asarray(every))
     assert float(jnp.exp(found).sum()) == pytest.approx(1.0, rel=1e-5)
     assert float(found.max() - found.min()) > 0.5  # and they are not all alike
 
@@ -86,18 +88,20 @@ def test_all_images_together_have_probability_one(shape):
 def test_the_training_loss_is_right_on_the_mean():
     made, image = model((2, 3, 3)), images(1, (2, 3, 3))[0]
     keys = jax.random.split(jax.random.key(3), 600)
-    each = jax.vmap(lambda k: axial.training_loss(made, image, key=k))(keys)
-    exact = -made.log_prob(jnp.asarray(image))
+    each = jax.jit(jax.vmap(lambda k: axial.training_loss(made, image, key=k)))(keys)
+    exact = -eqx.filter_jit(made.log_prob)(jnp.asarray(image))
     assert len(np.unique(np.round(each, 3))) == 3  # one value for each channel
     assert abs(each.mean() - exact) < 4 * each.std() / 600**0.5
 
 
 def test_dropout_is_for_training_alone():
     made, image = model((2, 2, 1), dropout=0.5), images(1, (2, 2, 1))[0]
-    losses = [float(axial.training_loss(made, image, key=jax.random.key(i))) for i in range(4)]
+    loss = eqx.filter_jit(axial.training_loss)
+    losses = [float(loss(made, image, key=jax.random.key(i))) for i in range(4)]
     assert len(set(losses)) > 1
     calm = model((2, 2, 1))
-    np.testing.assert_allclose(made.log_prob(image), calm.log_prob(image), rtol=1e-6)
+    one, other = (eqx.filter_jit(m.log_prob)(jnp.asarray(image)) for m in (made, calm))
+    np.testing.assert_allclose(one, other, rtol=1e-6)
 
 
 def test_both_ways_to_draw_have_the_same_pixels(key):
@@ -113,7 +117,7 @@ def test_draws_come_as_often_as_they_are_probable(key):
     shape, n = (1, 2, 2), 4000
     made = model(shape, 2)
     every = np.array(list(itertools.product(range(2), repeat=4))).reshape(-1, *shape)
-    p = np.exp(jax.vmap(made.log_prob)(jnp.asarray(every)))
+    p = np.exp(jax.jit(jax.vmap(made.log_prob))(jnp.asarray(every)))
     drawn = axial.draw(made, n, key=key).reshape(n, 4) @ (8, 4, 2, 1)
     seen = np.bincount(drawn, minlength=16) / n
     assert np.all(np.abs(seen - p) < 4.5 * np.sqrt(p * (1 - p) / n))
@@ -122,7 +126,7 @@ def test_draws_come_as_often_as_they_are_probable(key):
 def test_a_code_is_as_long_as_the_likelihood_says():
     made, known = model((4, 4, 1), 7), images(40, (4, 4, 1), 7)
     stack = axial_code.encode(made, known)
-    bits = -float(jax.vmap(made.log_prob)(jnp.asarray(known)).sum()) / math.log(2)
+    bits = -float(jax.jit(jax.vmap(made.log_prob))(jnp.asarray(known)).sum()) / math.log(2)
     assert float(stack.heights[0]) == pytest.approx(bits, rel=2e-3)
     assert np.array_equal(axial_code.decode(made, stack, 40), known)
     assert stack.is_restored

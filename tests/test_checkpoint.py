@@ -209,6 +209,7 @@ def test_meta_is_what_json_can_hold(tmp_path):
 # What is refused
 
 
+@pytest.mark.once
 def test_every_flipped_bit_is_refused_by_name(whole, tmp_path):
     file, rng = tmp_path / "flipped.vdm", np.random.default_rng(0)
     header = whole.index(b"\n", len(storage.MAGIC))
@@ -543,6 +544,7 @@ def check(folder, steps):
 """
 
 
+@pytest.mark.once
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
 @pytest.mark.parametrize("when", ["line_by_line", "at_random"])
 def test_a_killed_writer_loses_nothing_but_its_last_step(when, tmp_path):
@@ -569,6 +571,7 @@ def mine(key, reading=vdm.from_v, levels=17):
     )
 
 
+@pytest.mark.once
 def test_a_model_is_read_in_another_process(tmp_path, key):
     model = perturbed(mine(key), key=key)
     vdm.save(tmp_path / "mine.vdm", model)
@@ -603,6 +606,7 @@ def test_another_precision_is_named(tmp_path):
         vdm.load(file, {"a": np.zeros(3, np.float32)})
 
 
+@pytest.mark.once
 def test_what_changes_cost_alone_may_differ(tmp_path, key):
     plain, other = (
         vdm.nn.UNet(3, width=8, depth=1, remat=b, scan=b, bfloat16=b, key=key)

@@ -83,6 +83,7 @@ def test_digits():
     assert np.array_equal(test, again.test)
 
 
+@pytest.mark.once
 def test_mnist():
     train, test, levels = data.mnist()
     assert train.shape == (4500, 28, 28, 1)

@@ -70,7 +70,7 @@ def folder(tmp_path_factory):
 def states(folder):
     """The states after three updates, by how they were done; and what each device held."""
     file, script = folder / "states.npz", engine.__file__
-    engine.finish(engine.start(folder, script, "devices", file, devices=8, quick=True))
+    engine.finish(engine.start(folder, script, "devices", file, devices=8))
     with np.load(file, allow_pickle=False) as found:
         return dict(found)
 
@@ -129,7 +129,6 @@ def machines(folder, where, *, fsdp, most=(0, 0)) -> "list[subprocess.Popen[str]
             *(folder, engine.__file__, "machine"),
             json.dumps({**words, "index": i, "folder": str(there), "most": most[i]}),
             devices=4 // count,
-            quick=True,
         )
         for i, there in enumerate(where)
     ]

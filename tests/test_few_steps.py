@@ -78,6 +78,7 @@ def test_the_best_grid_is_no_worse_than_any_named_one_and_better_with_more_steps
             assert best[steps - 1] <= along(costs, np.unique(nodes)) * (1 + 1e-12)
 
 
+@pytest.mark.once
 def test_the_best_grid_costs_what_the_evaluator_measures_on_it(key):
     curve, model = gaussian_curve(300), oracle_model()
     x = 0.5 * np.asarray(jax.random.normal(key, (4000, 1)))

@@ -1,6 +1,6 @@
 """The hierarchical VAE and its codes: exact chains, its bound in both forms, both orders."""
 
-from functools import partial
+from functools import cache, partial
 
 import equinox as eqx
 import jax
@@ -111,7 +111,7 @@ def linear(up, down):
 
 def draws(model, n, key=0):
     keys = jax.random.split(jax.random.key(key), n)
-    return jax.vmap(lambda key: hierarchy.terms(model, jnp.asarray(X), key=key))(keys)
+    return jax.jit(jax.vmap(lambda key: hierarchy.terms(model, jnp.asarray(X), key=key)))(keys)
 
 
 def test_a_linear_chain_has_its_known_bound():
@@ -144,6 +144,7 @@ def test_more_draws_bring_the_bound_nearer_to_the_evidence():
     assert means[2] == pytest.approx(-chains.evidence(X, DOWN), abs=0.1)
 
 
+@cache
 def small(latents=3, key=0, shape=(2, 3, 1), size=4):
     return hierarchy.hierarchy(
         shape, 5, latents=latents, size=size, width=16, key=jax.random.key(key)
@@ -156,25 +157,27 @@ def images(n, shape=(2, 3, 1)):
 
 def test_a_latent_costs_no_less_than_what_is_free():
     model, batch, key = small(), images(8), jax.random.key(3)
-    loss, mean = hierarchy.training_loss(model, batch, free_nats=0.0, key=key)
+    training_loss = eqx.filter_jit(hierarchy.training_loss)
+    loss, mean = training_loss(model, batch, free_nats=0.0, key=key)
     assert mean.latents.shape == (3,)
     floor = float(mean.latents.max()) + 1
-    free, same = hierarchy.training_loss(model, batch, free_nats=floor, key=key)
+    free, same = training_loss(model, batch, free_nats=floor, key=key)
     assert free == pytest.approx(float(same.data) + 3 * floor, rel=1e-5)
     assert loss == pytest.approx(
         float(mean.data + jnp.maximum(mean.latents, 0).sum()), rel=1e-5
     )
     # What is free has no gradient.
-    grad = eqx.filter_grad(
-        lambda m: hierarchy.training_loss(m, batch, free_nats=floor, key=key)[0]
-    )(model)
+    grad = eqx.filter_grad(lambda m: training_loss(m, batch, free_nats=floor, key=key)[0])(
+        model
+    )
     assert not np.any(grad.down[2].net.layers[0].weight)
     assert np.any(grad.down[0].net.layers[0].weight)
 
 
 def test_samples_are_images():
     keys = jax.random.split(jax.random.key(0), 20)
-    found = jax.vmap(lambda key: hierarchy.sample(small(), key=key))(keys)
+    model = small()
+    found = jax.jit(jax.vmap(lambda key: hierarchy.sample(model, key=key)))(keys)
     assert found.shape == (20, 2, 3, 1)
     assert 0 <= found.min() < found.max() <= 4
 
@@ -222,7 +225,7 @@ def test_both_orders_code_for_the_bound():
     total = jax.vmap(
         jax.vmap(lambda x, key: hierarchy.terms(model, x, key=key).total), (None, 0)
     )
-    drawn = np.asarray(total(xs, keys)) / np.log(2)
+    drawn = np.asarray(jax.jit(total)(xs, keys)) / np.log(2)
     path = drawn.sum(1).std(ddof=1)  # of all images, from one draw of latents to another
     loans = []
     for order in (codec.bb_ans, codec.bit_swap):

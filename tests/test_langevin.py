@@ -41,6 +41,7 @@ def test_hold_keeps_z_but_for_its_scale(key):
     np.testing.assert_allclose(held / vdm.alpha(-2.0), z / vdm.alpha(1.0), rtol=1e-5)
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("step", [vdm.Ancestral(), vdm.DDIM(), Hold()])
 def test_a_corrector_mends_a_coarse_walk(step, key):
     gammas = jnp.linspace(5.0, -4.0, 7)

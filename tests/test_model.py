@@ -88,6 +88,7 @@ def test_reverse_in_the_wrong_order_raises():
         oracle_model(schedule=FixedLinear(-4.0, 4.0), shape=(2,)).reverse(Z, 1.0, 0.0)
 
 
+@pytest.mark.once
 def test_one_long_chain_makes_the_data(key):
     """20,000 independent dimensions are one example: x ~ N(0.3, 0.5²) in each."""
     steps, d, std, mean = 1000, 20_000, 0.5, 0.3

@@ -83,6 +83,7 @@ def order(step, steps=(16, 32, 64, 128)) -> float:
     return -np.polyfit(np.log(steps), np.log(errors), 1)[0]
 
 
+@pytest.mark.once
 def test_ddim_is_of_first_order_and_heun_of_second():
     assert abs(order(vdm.DDIM()) - 1) < 0.15
     assert abs(order(ode.Heun()) - 2) < 0.25
@@ -99,6 +100,7 @@ def test_the_density_of_a_gaussian_is_exact():
     np.testing.assert_allclose(got.noise, z / std, rtol=1e-3)
 
 
+@pytest.mark.once
 def test_the_density_of_a_mixture_is_known_to_a_hundredth_of_a_nat(key):
     data, keys = mixture(), jax.random.split(key, 40)
     denoiser = vdm.MixtureDenoiser(data)
@@ -113,6 +115,7 @@ def test_the_density_of_a_mixture_is_known_to_a_hundredth_of_a_nat(key):
     np.testing.assert_allclose(got.log_prob + ode.x_scale(model(denoiser)), of_x, atol=0.01)
 
 
+@pytest.mark.once
 def test_probes_agree_with_the_trace_within_their_error(key):
     vdm_, (z_key, probe_key) = learned(), jax.random.split(key)
     z = jax.random.normal(z_key, (40, 6))
@@ -126,6 +129,7 @@ def test_probes_agree_with_the_trace_within_their_error(key):
     np.testing.assert_allclose(guess.noise, trace.noise, atol=1e-2)
 
 
+@pytest.mark.once
 def test_more_probes_are_a_smaller_error(key):
     vdm_, z = learned(), jax.random.normal(key, (6,))
     few, many = (ode.log_prob(vdm_, z, probes=n, key=key).error for n in (16, 400))

@@ -34,6 +34,7 @@ STEPS = {
 }
 
 
+@pytest.mark.once
 def test_samples_of_an_exact_mixture_have_its_moments(key):
     data, n = mixture(), 4000
     model = VDM(FixedLinear(-9.0, 6.0), MixtureDenoiser(data), GaussianDecoder(), (2,))
@@ -97,6 +98,7 @@ def test_every_step_brings_a_gaussian_to_its_variance(step, key):
     assert abs(float(jnp.var(x) * vdm.alpha2(-6.0) / z_0_variance) - 1) < 0.05
 
 
+@pytest.mark.once
 def test_the_variance_after_ancestral_steps_is_off_in_first_order(key):
     """Twice the steps, half the error: too narrow, for a guess is narrower than the data."""
     n, steps = 400_000, np.array([16, 32, 64, 128])
@@ -107,6 +109,7 @@ def test_the_variance_after_ancestral_steps_is_off_in_first_order(key):
     assert abs(order - 1) < 0.15
 
 
+@pytest.mark.once
 def test_ddim_is_of_first_order_on_a_gaussian_and_heun_of_second(key):
     """Against the exact map z √(v′/v), v = α² s² + σ²; on mixtures: `test_ode.py`."""
     denoiser = vdm.GaussianDenoiser(gaussian(shape=(3,)))
@@ -163,6 +166,7 @@ def test_a_walk_is_its_steps_one_by_one(key):
         close(way[i + 1], z, ulps=256)
 
 
+@pytest.mark.once
 def test_memory_grows_with_the_steps_only_where_all_latents_are_asked_for(key):
     model = oracle_model(shape=(10_000,))
 
@@ -192,6 +196,7 @@ def test_any_grid_is_a_schedule():
     assert np.abs(sample(uneven, steps=6, key=jax.random.key(3)) - one).max() > 1e-3
 
 
+@pytest.mark.once
 @over(STEPS, "step")
 def test_draws_are_as_many_as_asked_and_all_different(step, key):
     model = VDM(FixedLinear(-5.0, 5.0), MixtureDenoiser(mixture()), GaussianDecoder(), (2,))
@@ -221,6 +226,7 @@ def counting(traced: list) -> vdm.NetDenoiser:
     return vdm.NetDenoiser(net)
 
 
+@pytest.mark.once
 def test_other_numbers_of_a_step_compile_nothing_anew(key):
     """η, a corrector's size, the scale of guidance, the values of a grid, the schedule."""
     traced: list = []
@@ -252,6 +258,7 @@ def test_other_numbers_of_a_step_compile_nothing_anew(key):
     assert traced
 
 
+@pytest.mark.once
 def test_a_step_is_compiled_once_whatever_their_number(key):
     traced = []
 

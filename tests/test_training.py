@@ -52,6 +52,7 @@ def arrays(tree):
     return jax.tree.leaves(eqx.filter(tree, eqx.is_array))
 
 
+@pytest.mark.once
 @quick
 def test_one_step_is_the_optimisers(key):
     state, batch = vdm.init(small(), ADAM), next(batches())
@@ -165,6 +166,7 @@ def test_a_learned_schedule_is_trained():
     assert state.vdm.schedule.width != 9.0
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("make", [FixedLinear, LearnedLinear])
 def test_a_step_is_compiled_once(make):
     """Not once for each of the first steps, as when a step changes the type of its state."""
@@ -321,6 +323,7 @@ def test_with_conditions_the_gradient_is_the_mean_of_the_examples_own(steps, key
     assert np.abs(unlike.diffusion / terms.diffusion - 1).max() > 1e-3
 
 
+@pytest.mark.once
 @quick
 def test_a_step_hands_the_conditions_on(key):
     model = told(FixedLinear(-5.0, 4.0))
@@ -352,6 +355,7 @@ def test_a_gradient_is_applied_and_the_average_keeps_its_share(step, decay, kept
         close(average, old - 0.5 * (1 - kept), scale=10)
 
 
+@pytest.mark.once
 def test_descending_finds_the_schedule_of_least_variance():
     """For data N(0, s² I) the best schedule is known: it draws γ with density p* ∝ √E[m²].
 
@@ -388,6 +392,7 @@ def test_descending_finds_the_schedule_of_least_variance():
     assert eqx.tree_equal(state.vdm.denoiser, model.denoiser)
 
 
+@pytest.mark.once
 def test_another_optimiser_does_not_compile_the_gradient_anew():
     traced = []
 

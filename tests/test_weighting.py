@@ -115,7 +115,7 @@ def flat(tree):
 
 def test_with_weight_one_it_is_the_bounds_gradient_but_for_the_schedule(key):
     data = jax.random.normal(key, (16, 2))
-    gradient = weighting.WeightedGradient(jnp.ones_like)
+    gradient = eqx.filter_jit(weighting.WeightedGradient(jnp.ones_like))
     terms, slopes = gradient(model(), data, key=key)
     assert terms.loss.shape == (16,)
     assert not flat(slopes.schedule).any()
@@ -131,14 +131,14 @@ def test_with_weight_one_it_is_the_bounds_gradient_but_for_the_schedule(key):
         nats = jax.vmap(one)(data, gammas, rates, jax.random.split(noise_key, 16))
         return vdm.bits_per_dim(nats.mean(), (2,))
 
-    expected = eqx.filter_grad(mean_bound)(model())
+    expected = eqx.filter_jit(eqx.filter_grad(mean_bound))(model())
     np.testing.assert_allclose(flat(slopes.denoiser), flat(expected.denoiser), rtol=1e3 * EPS)
 
 
 def test_the_gradient_is_linear_in_the_weight(key):
     data = jax.random.normal(key, (16, 2))
     one, two, both = (
-        weighting.WeightedGradient(w)(model(), data, key=key)[1]
+        eqx.filter_jit(weighting.WeightedGradient(w))(model(), data, key=key)[1]
         for w in (jnp.exp, jnp.ones_like, lambda g: 3 * jnp.exp(g) + 2)
     )
     np.testing.assert_allclose(
@@ -150,8 +150,9 @@ def test_no_weight_under_a_schedule_that_stands_still_is_a_nan(key):
     """β-linear has γ′(0) = 0, where its density is infinite."""
     still = model(vdm.BetaLinear(*ENDS))
     gradient = weighting.WeightedGradient(weighting.mean_squared(still.schedule, "eps"))
+    compiled = eqx.filter_jit(gradient)
     for one in jax.random.split(key, 20):
-        _, slopes = gradient(still, jax.random.normal(one, (4, 2)), key=one)
+        _, slopes = compiled(still, jax.random.normal(one, (4, 2)), key=one)
         assert np.isfinite(flat(slopes)).all()
     at_start = gradient.weight(jnp.asarray(ENDS[0])) * still.schedule.slope(0.0)[1]
     assert np.isfinite(at_start)

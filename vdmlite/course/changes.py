@@ -82,7 +82,8 @@ LIKELY = {
     BRACKETS: """
         (a + b) / c → a + b / c; (a - b) / c → a - b / c; (a + b) * c → a + b * c
         (a - b) * c → a - b * c; (a + b) * c → a * c + b; (a - b) * c → a * c - b
-        a**2 + b**2 → (a + b)**2; a**2 - b**2 → (a - b)**2; a * (b + c) → a * b + c; a * (b - c) → a * b - c
+        a**2 + b**2 → (a + b)**2; a**2 - b**2 → (a - b)**2
+        a * (b + c) → a * b + c; a * (b - c) → a * b - c
         a + b / c → (a + b) / c; a - b / c → (a - b) / c; a + b * c → (a + b) * c
         a - b * c → (a - b) * c; a + b * c → a * b + c; a - b * c → a * b - c
         f(a**2 * b) → f(a * b)**2; f(b * a**2) → f(a * b)**2; a * b + c → a * (b + c)
@@ -105,10 +106,10 @@ LIKELY = {
     AXIS: """
         f(a, axis=0) → f(a, axis=1); f(a, axis=1) → f(a, axis=0)
         f(a, axis=-1) → f(a, axis=0); f(a, axis=b) → f(a); f(axis=0) → f(axis=1)
-        f(axis=1) → f(axis=0); f(axis=-1) → f(axis=0); f(axis=a) → f(); m.sum(a) → m.sum(a, axis=0)
-        m.sum(a) → m.sum(a, axis=-1); m.softmax(a) → m.softmax(a, axis=0)
-        m.log_softmax(a) → m.log_softmax(a, axis=0); a.T → a; a[:, None] → a[None, :]
-        a[None, :] → a[:, None]; f(0) → f(1); f(0) → f()
+        f(axis=1) → f(axis=0); f(axis=-1) → f(axis=0); f(axis=a) → f()
+        m.sum(a) → m.sum(a, axis=0); m.sum(a) → m.sum(a, axis=-1)
+        m.softmax(a) → m.softmax(a, axis=0); m.log_softmax(a) → m.log_softmax(a, axis=0)
+        a.T → a; a[:, None] → a[None, :]; a[None, :] → a[:, None]; f(0) → f(1); f(0) → f()
     """,
     INDEX: """
         a[1:] → a[:-1]; a[:-1] → a[1:]; a[::-1] → a; a[b] → a[b + 1]; a[b] → a[b - 1]
@@ -126,9 +127,9 @@ LIKELY = {
     """,
     TURNED: """
         a < b → a > b; a > b → a < b; a <= b → a > b; a >= b → a < b; a == b → a != b
-        a < b → a <= b; a > b → a >= b; a <= b → a < b; a >= b → a > b; a if b else c → c if b else a
-        a if b else c → a; a if b else c → c; m.where(a, b, c) → m.where(a, c, b)
-        m.where(a, b, c) → b; m.where(a, b, c) → c
+        a < b → a <= b; a > b → a >= b; a <= b → a < b; a >= b → a > b
+        a if b else c → c if b else a; a if b else c → a; a if b else c → c
+        m.where(a, b, c) → m.where(a, c, b); m.where(a, b, c) → b; m.where(a, b, c) → c
     """,
     ORDER: """
         (a, b) → (b, a); f(a, b) → f(b, a); f(a, b, c) → f(b, a, c)
@@ -280,7 +281,7 @@ class Text:
         tree = ast.parse(exercise.source)
         function = tree.body[0]
         assert isinstance(function, ast.FunctionDef)
-        self.globals = exercise.solve.__globals__
+        self.globals = inspect.unwrap(exercise.solve).__globals__
         self.signature = inspect.signature(exercise.solve)
         self.loops = any(isinstance(node, (ast.For, ast.While)) for node in ast.walk(tree))
         self.limit = sys.maxsize

@@ -71,7 +71,7 @@ class Exercise:
 
     def variant(self, source: str) -> Callable:
         """Return the function that a changed source text defines."""
-        scope = dict(self.solve.__globals__)
+        scope = dict(inspect.unwrap(self.solve).__globals__)
         exec(compile(source, f"<exercise {self.id}>", "exec"), scope)  # noqa: S102  our own text
         return scope[self.name]
 

@@ -557,6 +557,11 @@ exercise(
             "shape[:-1]) * math.log(2))",
             "The channels count as well: a dimension is one number of the image, and a pixel with colour has three.",
         ),
+        (
+            "shape) * math.log(2))",
+            "shape[1:]) * math.log(2))",
+            "The shape is that of one image: all its axes count, the first one too.",
+        ),
     ],
     laws=[
         (

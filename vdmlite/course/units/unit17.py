@@ -405,6 +405,11 @@ exercise(
             "sigmoid(high) - sigmoid(low)",
             "That is the cell's mass under the prior, one over the number of cells; it is borrowed under q.",
         ),
+        (
+            "np.log2(mass) + np.log2(cells)",
+            "-np.log2(mass)",
+            "Those are the bits borrowed. Net is what the push adds less what was borrowed.",
+        ),
     ],
     laws=[
         (
@@ -619,6 +624,11 @@ exercise(
             "(1 if moves[j][2] else -1)",
             "(1 if moves[j][2] else 0)",
             "This never counts what pushes bring: they pay for later borrows.",
+        ),
+        (
+            "max(taken, min(ways, default=np.inf))",
+            "taken + min(ways, default=np.inf)",
+            "The stages don't add up: at each move so much must be there, and what is asked for is the greatest.",
         ),
     ],
     laws=[

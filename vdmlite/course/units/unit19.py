@@ -415,6 +415,11 @@ exercise(
             " column, row[:, None] > row",
             "A masked layer sees the pixel itself: left of it or itself. The shift is what takes it away.",
         ),
+        (
+            '+ 1),\n        "right": same_row & (column[:, None] == column + 1),',
+            '- 1),\n        "right": same_row & (column[:, None] == column - 1),',
+            "That moves the picture up and to the left. A shift down lets a pixel see the one above it.",
+        ),
     ],
     laws=[
         (

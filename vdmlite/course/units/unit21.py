@@ -165,6 +165,11 @@ exercise(
             "(advantage < 0) & (ratio > 1 + c)",
             "A bad move is cut when it has become improbable enough, below 1 − c.",
         ),
+        (
+            "good | bad, 0.0, advantage)",
+            "np.abs(ratio - 1) > c, 0.0, advantage)",
+            "Not in all four: where the ratio has gone the bad way the slope stays, so that it can come back.",
+        ),
     ],
     laws=[
         (
