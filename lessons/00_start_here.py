@@ -185,7 +185,7 @@ show(
 # ## One switch for the size
 #
 # Every lesson runs in three sizes. `smoke` only shows that every cell runs. `laptop` is what you read here; it takes at
-# most three minutes on two CPU cores. `full` is for a machine with a GPU. It is the same as `laptop` in most lessons;
+# most four minutes on two CPU cores. `full` is for a machine with a GPU. It is the same as `laptop` in most lessons;
 # lesson 13 then trains for longer. JAX decides: where it finds a GPU the size is `full`, elsewhere
 # `laptop`. To choose for yourself, set the environment variable `VDMLITE_SIZE` before the notebook starts. In a
 # lesson, `pick(smoke=…, laptop=…, full=…)` is the value for the size at hand; without `full=` it is the laptop's. Claims

@@ -557,8 +557,8 @@ print(
 # **Weights.** Many codes train on $\lVert \varepsilon - \hat\varepsilon \rVert^2$ at a uniform time and leave
 # $\gamma'$ out. Then the schedule is part of the objective: the mean of $\tfrac12 m$ is
 # $\tfrac12 \int \mathbb E[m] / \gamma'\; d\gamma$, each noise level weighed in proportion to how often it is visited.
-# (In general: to draw with density $p$ and weigh by $w$, multiply each draw by $w/p$. The bound has $w = 1$, and
-# $1/p$ is $\gamma'$.)
+# (In general: to draw with density $p(\gamma)$ and weigh by $w(\gamma)$, multiply each draw by $w(\gamma)/p(\gamma)$. The
+# bound has $w(\gamma) = 1$, and $1/p$ is $\gamma'$.)
 #
 # **Other ends.** The ends are what the bound does see: the prior term looks at $\gamma_1$, the reconstruction at
 # $\gamma_0$.

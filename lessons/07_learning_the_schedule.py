@@ -271,7 +271,8 @@ show(
     figure,
     "Left: the learned schedule lies on the best one, a curve that dwells at low γ and hurries through "
     "the noisy end; the linear schedule is the straight line above it. Right: the size of a draw against time is "
-    "level under the learned schedule, but for ripples near t = 1, and falls from high to nothing under the linear one.",
+    "level under the learned schedule, but for ripples near t = 1 and a plunge to nothing at its end, and falls from "
+    "high to nothing under the linear one.",
 )
 
 # %% [markdown]

@@ -248,7 +248,7 @@ slider(
 # A sampler has **order** $n$ if its error falls like $K^{-n}$ with the number $K$ of steps. On two logarithmic axes
 # that is a straight line of slope $-n$. Gaussian data with standard deviation $s$ give exact answers to compare with.
 # There a latent at the level γ has the variance $\tau^2 = \alpha^2 s^2 + \sigma^2$, and the ODE takes $z_t$ to
-# $z_s = z_t \sqrt{V_s/V_t}$.
+# $z_s = z_t\, \tau_s/\tau_t$.
 #
 # An ancestral walk has no true end for a given start. But the *variance* of many walks should be $\tau^2$. For Gaussian
 # data each step is linear in $z$: it multiplies $z$ by a factor and adds noise. So from the variance before a step

@@ -833,7 +833,7 @@ print(f"recipe for this machine: that of the {mine}; change `mine` if you know b
 # **Before you start the run, read the table:** after ten hours of a T4 the model is still far from the reported one.
 # Say in `hours` how many hours the run may have in all, over all machines; with 0 nothing is trained. (They are
 # counted at the computed speed of a T4 or an A100, whichever recipe is used. On a faster card the run ends sooner.
-# The bar shows the true one.) The run saves every ten minutes, and when you press the stop button.
+# The lines that the run prints show the true one.) The run saves every ten minutes, and when you press the stop button.
 #
 # If Colab takes the machine away, take another one, on another day if need be, and run the page from its top. Cells 2 and 3 find what
 # is in your Drive, and cell 5 goes on from the newest checkpoint. To train for longer, enter more hours: the rate of these recipes is

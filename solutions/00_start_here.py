@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 00 · Start here: one exercise, to see how they work
 #
-# *One exercise, 3 minutes · belongs to lesson 00*
+# *One exercise, 3 minutes · belongs to lesson 00 · every later unit ends with a* build*, which is harder*
 #
 # Write the body of the function where it says `todo`, run the cell, then run the check below it. Try it wrong first: run
 # the check on the open blank, then on an answer with a mistake in it, and read what it says. Below the check, uncomment

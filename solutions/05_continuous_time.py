@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 05 · Continuous time: exercises
 #
-# *Five exercises, about 80 minutes, the last one a build of 40 · belongs to lesson 05*
+# *Five exercises, about 90 minutes, the last one a build of 40 · belongs to lesson 05*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
 # hint. Every check stands alone: go on to the next one whenever you like.

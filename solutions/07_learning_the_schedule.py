@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 07 · Learning the schedule: exercises
 #
-# *Six exercises, about 95 minutes, the last one a build of 45 · belongs to lesson 07*
+# *Six exercises, about 110 minutes, the last one a build of 45 · belongs to lesson 07*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment the
 # hint. Every check stands alone: go on to the next one whenever you like.
@@ -426,7 +426,7 @@ exercise(
 
 # %% [markdown]
 # ## 7.4 · The best schedule for a comb
-# *difficulty ●●● · 20 minutes*
+# *difficulty ●●● · 15 minutes*
 #
 # The lesson asks how *single* draws vary, and finds that the best density of γ is proportional to
 # $\sqrt{\mathbb E[m^2]}$. But a batch takes its times from a comb (lesson 05), and a fine comb removes all variance
@@ -435,13 +435,12 @@ exercise(
 #
 # $$ \int_0^1 \tfrac14\, \gamma'(t)^2\, \mathrm{Var}[m]\; dt, \qquad \mathrm{Var}[m] = \mathbb E[m^2] - \mathbb E[m]^2 \text{ at the level } \gamma(t). $$
 #
-# Which density makes *this* small? Go through the lesson's argument again. Then return $\gamma(t)$ of the schedule
-# with that density at each of the `times`. If $P(\gamma)$ is the share of all draws below γ, the schedule has to be
-# at γ at the time $t = P(\gamma)$: $\gamma(t)$ is the inverse of $P$.
+# Which density makes *this* small? Go through the lesson's argument again. The rest of the function turns a density
+# into $\gamma(t)$ at each of the `times`, as the lesson does: if $P(\gamma)$ is the share of all draws below γ, the schedule has to be
+# at γ at the time $t = P(\gamma)$, so that $\gamma(t)$ is the inverse of $P$.
 #
 # You are given a rising grid `gammas` from $\gamma_0$ to $\gamma_1$, with `mean`, $\mathbb E[m]$, and `square`,
-# $\mathbb E[m^2]$, along it. Take the area between neighbours by the trapezoid rule, and let a table be read with
-# straight lines between its points, as `jnp.interp(x, xs, ys)` does; the `xs` have to rise.
+# $\mathbb E[m^2]$, along it.
 
 
 # %% tags=["7.4"]
@@ -450,13 +449,9 @@ def best_gamma(gammas, mean, square, times):
     ### BEGIN SOLUTION the best density, up to a factor
     height = jnp.sqrt(square - mean**2)
     ### END SOLUTION
-    ### BEGIN SOLUTION the share of the area below each of the gammas, from 0 to 1
     areas = 0.5 * (height[1:] + height[:-1]) * jnp.diff(gammas)
     shares = jnp.concatenate([jnp.zeros(1), jnp.cumsum(areas) / jnp.sum(areas)])
-    ### END SOLUTION
-    ### BEGIN SOLUTION γ at the times
     return jnp.interp(times, shares, gammas)
-    ### END SOLUTION
 
 
 # %% tags=["author"]
@@ -470,7 +465,6 @@ exercise(
     hints=[
         "Write what is left as an integral over γ, with p = 1/γ′ in it. Where does it differ from the lesson's E[ℓ²]?",
         "By Cauchy and Schwarz the best p is proportional to the root of what stands over p.",
-        "There is one trapezoid fewer than there are γ, and no area lies below γ_0.",
     ],
     slips=[
         (
@@ -492,16 +486,6 @@ exercise(
             "jnp.sqrt(square - mean**2)",
             "mean",
             "This visits a level in proportion to its error; what counts on a comb is how the error varies.",
-        ),
-        (
-            " / jnp.sum(areas)",
-            "",
-            "These are areas, not shares: the last one has to be 1, the time at which γ is at its end.",
-        ),
-        (
-            "jnp.interp(times, shares, gammas)",
-            "jnp.interp(times, gammas, shares)",
-            "This looks for a time among the γ and finds a share: look among the shares, and find a γ.",
         ),
     ],
     laws=[
@@ -525,8 +509,6 @@ exercise(
             ),
         ),
     ],
-    # A factor of all areas drops out of the shares.
-    equivalent=["areas = 1.5 * (height[1:] + height[:-1]) * jnp.diff(gammas)"],
 )
 
 # %% [markdown]

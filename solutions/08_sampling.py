@@ -718,11 +718,11 @@ exercise(
 # ## 8.5 · The density of a moving point
 # *difficulty ●●● · 12 minutes*
 #
-# A point follows the ODE from the level `gamma` a short way `h` upwards, in one step with the velocity $v$ at its
-# start: it goes to $z + h\, v(z)$. Its log density was `log_p`. Where the velocities of neighbours diverge, a small
+# A point follows the ODE from the level `gamma` a short way `h` upwards, in one step with the velocity $\dot z$ at its
+# start: it goes to $z + h\, \dot z$. Its log density was `log_p`. Where the velocities of neighbours diverge, a small
 # volume grows, and the density in it falls:
 #
-# $$ \frac{d \log p(z)}{d\gamma} = -\mathrm{div}\, v = -\sum_i \frac{\partial v_i}{\partial z_i} . $$
+# $$ \frac{d \log p(z)}{d\gamma} = -\mathrm{div}\, \dot z = -\sum_i \frac{\partial \dot z_i}{\partial z_i} . $$
 #
 # Return the new point and its log density, taking the divergence at the start for the whole step. `eps_of(z)` is the
 # guess of the noise at this level. `jax.jacfwd(f)(z)` is the Jacobian of `f` at `z`, the matrix with

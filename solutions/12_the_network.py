@@ -508,6 +508,13 @@ exercise(
             ),
         ),
         (
+            "and below −13.3",
+            lambda f: (
+                f(np.asarray(package_level(jnp.asarray(-14.0), jnp.asarray(0.0), 32)[:-1])),
+                -14.0,
+            ),
+        ),
+        (
             "all sines 0 and all cosines 1 say γ = −13.3",
             lambda f: (f(np.array([0.0] * 8 + [1.0] * 8)), -13.3),
         ),

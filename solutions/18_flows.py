@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 18 · Flows: exercises
 #
-# *Six exercises, about 85 minutes · belongs to lesson 18*
+# *Six exercises, about 95 minutes · belongs to lesson 18*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment
 # the hint. Every check stands alone: go on to the next one whenever you like. The last exercise is a **build**: it

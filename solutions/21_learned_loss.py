@@ -1,7 +1,7 @@
 # %% [markdown]
 # # 21 · A learned loss: exercises
 #
-# *Five exercises, about 80 minutes · belongs to lesson 21*
+# *Five exercises, about 90 minutes · belongs to lesson 21*
 #
 # Write the body of each function where it says `todo`, run the cell, then run the check below it. Stuck? Uncomment
 # the hint. Every check stands alone: go on to the next one whenever you like. The last exercise is a **build**: it

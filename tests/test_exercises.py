@@ -298,6 +298,7 @@ def replace(tree: ast.AST, old: ast.AST, new: ast.AST) -> bool:
         ({"scales": lambda gamma: (gamma,)}, "but returns 1 value:"),
         ({"scales": lambda gamma: ((gamma,), gamma)}, "value 1 of 2 is .* remove the comma"),
         ({"scales": lambda gamma: (float((gamma,)), gamma)}, "comma at the end of a line"),  # pyright: ignore[reportArgumentType]
+        ({"scales": lambda gamma: (0.5 * (gamma,), gamma)}, "comma at the end of a line"),  # pyright: ignore[reportOperatorIssue]
         ({"scales": lambda gamma: (gamma[None], gamma)}, "the shape should be"),
         ({"scales": lambda gamma: (gamma * float("nan"), gamma)}, "not finite"),
         ({"scales": lambda gamma: (gamma, gamma)}, "value 1 of 2 .* expected"),
@@ -346,8 +347,9 @@ def test_a_comma_too_many_is_named(number):
         result = exercise.solve(*args)
         return ((result[0],), *result[1:]) if isinstance(result, tuple) else (result,)
 
-    with pytest.raises(NotYet, match="remove the comma"):
+    with pytest.raises(NotYet, match="remove the comma") as caught:
         judge(exercise, {exercise.name: like(exercise, answer)})
+    assert "Exactly" not in str(caught.value)
 
 
 def like(exercise: Exercise, function):
@@ -366,7 +368,7 @@ def like(exercise: Exercise, function):
         (30578181.0, 30578182.0, ("", "30578181", "30578182")),
         (0.5, float("inf"), ("", "0.5", "inf")),
         ([1.0, 2.00001], [1.0, 2.00002], ("", "[1 2.00001]", "[1 2.00002]")),
-        (np.arange(12.0).reshape(3, 4), np.ones((3, 4)), (" at [2, 3]", "11", "1")),
+        (np.arange(15.0).reshape(3, 5), np.ones((3, 5)), (" at [2, 4]", "14", "1")),
     ],
 )
 def test_two_numbers_are_told_apart(one, other, told):
@@ -599,8 +601,7 @@ def test_most_small_changes_are_named(monkeypatch):
                 named += 1
             else:
                 silent.append(f"{number}: {changed}")
-    # Nine of ten is the aim, and some 60 are a small sample.
-    assert named >= 0.85 * (named + len(silent)), "\n".join(silent)
+    assert named >= 0.9 * (named + len(silent)), "\n".join(silent)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import sys
 import venv
 from pathlib import Path
 
+import chromium
 import nbformat
 import pytest
 
@@ -110,7 +111,7 @@ bar.value = 3""",
 
 
 @pytest.mark.filterwarnings("default")
-def test_a_page_to_read_has_pictures_films_stills_and_their_words():
+def test_a_page_to_read_has_pictures_films_stills_and_their_words(tmp_path):
     """What nbconvert makes of a live notebook that was saved, its slider moved."""
     from nbclient import NotebookClient
     from nbconvert import HTMLExporter
@@ -126,6 +127,16 @@ def test_a_page_to_read_has_pictures_films_stills_and_their_words():
     assert widths[2] > 2.5 * widths[0], "the still is as the slider left it"
     for words in ("page that is black", "film of three", "page as wide"):
         assert re.search(f"Figure: A [a-z ]*{words}", text), words
+    (tmp_path / "page.html").write_text(text, "utf-8")
+    with chromium.browser() as browser:
+        page = browser.new_page()
+        page.route(re.compile("^http"), lambda route: route.abort())  # MathJax
+        page.goto((tmp_path / "page.html").as_uri())
+        shown = page.locator("img").evaluate_all("all => all.map(one => one.naturalWidth)")
+        assert shown == widths
+        told = page.get_by_text("Figure: A")
+        assert told.count() == 3
+        assert all(told.nth(i).is_visible() for i in range(3))
 
 
 STALE = re.compile(
@@ -168,6 +179,15 @@ def test_no_picture_comes_from_afar(source):
     text = text_of(build.notebook(source, kind))
     assert "[Open in Colab](https://colab.research.google.com/github/" in text
     assert not re.search(r"!\[[^]]*\]\(http|<img[^>]*src=.http", text)
+
+
+@pytest.mark.parametrize("source", UNITS, ids=name)
+def test_a_units_minutes_are_those_of_its_exercises(source):
+    head, *rest = (c.source for c in build.notebook(source, "exercises").cells)
+    told = int(re.search(r"(\d+) minutes", head)[1])  # pyright: ignore[reportOptionalSubscript]
+    parts = re.findall(r"^\*.*difficulty .*?(\d+) minutes", "\n".join(rest), re.M)
+    assert len(parts) == sum(n.startswith(f"{int(source.stem[:2])}.") for n in BLANKS)
+    assert abs(told - sum(map(int, parts))) <= 5
 
 
 @pytest.mark.parametrize("source", UNITS, ids=name)

@@ -9,7 +9,6 @@ import io
 import itertools
 import json
 import re
-import shutil
 import subprocess
 import sys
 import threading
@@ -19,6 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import unquote, urlsplit
 
+import chromium
 import numpy as np
 import pytest
 from PIL import Image
@@ -333,18 +333,6 @@ def test_the_first_pages_five_lines_run(tmp_path, monkeypatch, capsys):
 # In a browser
 
 
-def chromium() -> str | None:
-    """Where a Chromium is installed, if one is."""
-    names = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-    return next(filter(None, map(shutil.which, names)), None)
-
-
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
-    "--disable-component-update --disable-sync --disable-dev-shm-usage"
-)
-
-
 class Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, format, *args):
         pass
@@ -361,15 +349,8 @@ def host(site):
 
 @pytest.fixture(scope="module")
 def browser():
-    path = chromium()
-    if path is None:
-        pytest.skip("no Chromium is installed: apt-get install chromium")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as play:
-        started = play.chromium.launch(executable_path=path, args=FLAGS.split())
+    with chromium.browser() as started:
         yield started
-        started.close()
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import functools
 import importlib
 import inspect
 import io
+import re
 import sys
 import textwrap
 import traceback
@@ -222,7 +223,8 @@ def judge(exercise: Exercise, scope: dict[str, Any]) -> str:
         for args, got, want in rows:
             complaint = stage(exercise, args, got, want)
             if complaint:
-                _not_yet(exercise, complaint, *_named_slip(exercise, rows, answer))
+                named = [] if _COMMA in complaint else _named_slip(exercise, rows, answer)
+                _not_yet(exercise, complaint, *named)
     for law in exercise.laws:
         left, right = _captured(exercise, law.sides, (_for_laws(answer, expected[0]),))
         if not agree(left, right, exercise.tolerance):
@@ -269,7 +271,7 @@ def _captured(exercise: Exercise, function: Callable, args: tuple) -> Any:
     except Exception as error:
         told = f"it stops with {type(error).__name__}: {error}{_for(exercise, args)}"
         complaint = told + _student_line(error)
-        if isinstance(error, TypeError) and "tuple" in str(error):
+        if isinstance(error, TypeError) and re.search("tuple|sequence", str(error)):
             complaint += (
                 "\n  A comma at the end of a line makes a tuple: is there one too many?"
             )
@@ -340,7 +342,7 @@ def _value_complaint(exercise: Exercise, args: tuple, got: Any, want: Any) -> st
         else:
             where, mine, right = _apart(one, other)
             told = f"{mine}{where}, expected {right}"
-        return f"{which}it returns {told}{_for(exercise, args, FEW)}"
+        return f"{which}it returns {told}{_for(exercise, args)}"
     return ""
 
 
@@ -372,12 +374,12 @@ def _apart(one: Any, other: Any) -> tuple[str, str, str]:
     return where, rounded(one[worst], digits), rounded(other[worst], digits)
 
 
-def _for(exercise: Exercise, args: tuple, few: int = 3) -> str:
-    """Return " for gamma = …": the arguments of up to `few` numbers, and others' shapes."""
+def _for(exercise: Exercise, args: tuple) -> str:
+    """Return " for gamma = …": the arguments of few numbers, and others' shapes."""
     names = inspect.signature(exercise.solve).parameters
     words = [
         f"{name} = {rounded(value)}"
-        if np.size(value) <= few
+        if np.size(value) <= FEW
         else f"{name} of shape {np.shape(value)}"
         for name, value in zip(names, args, strict=False)
         if isinstance(value, (float, int, np.ndarray, jax.Array))

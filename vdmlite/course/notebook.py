@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 SIZES = ("smoke", "laptop", "full")
-FEW = 8
+FEW = 12
 """Arrays of up to so many numbers are printed whole."""
 
 

@@ -7,6 +7,7 @@ stays as it is.
 
 import itertools
 import math
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable
@@ -93,7 +94,8 @@ def _follow(
 ) -> tuple[VDM, list[float]]:
     optimiser = optax.adam(_rate(2e-3, steps), b2=0.99)
     state, curve = init(vdm, optimiser), []
-    bar = tqdm(range(steps), desc="training", unit=" steps", ncols=80, disable=None)
+    look = {"desc": "training", "unit": " steps", "ncols": 80}
+    bar = tqdm(range(steps), **look, disable="VDMLITE_STATIC" in os.environ)
     stream = train(state, optimiser, batches, gradient=gradient, key=key)
     for step, (state, terms) in zip(bar, stream, strict=False):  # noqa: B007  the last is kept
         curve.append(bits_per_dim(terms.loss, vdm.shape))

@@ -110,7 +110,7 @@ exercise(
     ],
     laws=[
         (
-            "in SNR the price is width times height, (u_i − u_j) · ½ M_j/u_j",
+            "in SNR the price is width times height, (S_i − S_j) · ½ M_j/S_j",
             lambda f: (
                 f(jnp.array([-1.0, 0.5]), jnp.array([9.0, 0.3]))[0, 1],
                 0.5 * (jnp.exp(1.0) - jnp.exp(-0.5)) * 0.3 / jnp.exp(-0.5),
@@ -476,7 +476,7 @@ def steps_needed(gammas, M, t, excess):
 
 
 fine = jnp.linspace(-2.0, 2.0, 400)
-two_halves = "A half is missing. There are two: f is half the squared error of x, and the excess of a step is a triangle."
+two_halves = "A half is missing. There are two: h is half the squared error of x, and the excess of a step is a triangle."
 
 
 def gaussian(gammas):
