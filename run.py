@@ -134,7 +134,7 @@ def interpreter(version: str) -> str:
     """Return the path of a Python of the version asked for, or of this one."""
     if not version:
         return sys.executable
-    pyenv = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    pyenv = Path(os.environ.get("PYENV_ROOT", os.path.expanduser("~/.pyenv"))) / "versions"
     kept = sorted(pyenv.glob(f"{version}.*/bin/python"))
     commands = [[f"python{version}"], ["py", f"-{version}"], [sys.executable]]
     for command in [*commands, *([str(path)] for path in kept)]:

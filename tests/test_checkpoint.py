@@ -1,6 +1,7 @@
 """Checkpoints: nothing changes on the way, nothing damaged is believed, nothing is lost."""
 
 import errno
+import functools
 import hashlib
 import io
 import json
@@ -569,6 +570,18 @@ def mine(key, reading=vdm.from_v, levels=17):
         vdm.LevelDecoder(levels),
         (8, 8, 1),
     )
+
+
+def scaled(factor, output, z, gamma):
+    return vdm.from_v(factor * output, z, gamma)
+
+
+def test_a_function_with_arguments_filled_in_is_known_by_them(tmp_path, key):
+    file = tmp_path / "mine.vdm"
+    vdm.save(file, mine(key, functools.partial(scaled, 2.0)))
+    vdm.load(file, mine(key, functools.partial(scaled, 2.0)))
+    with pytest.raises(ValueError, match="reading"):
+        vdm.load(file, mine(key, functools.partial(scaled, 3.0)))
 
 
 @pytest.mark.once

@@ -324,6 +324,8 @@ def test_info_counts_the_published_weights_and_makes_none_of_them(capsys, monkey
         said = capsys.readouterr().out
         assert f", {count} weights (" in said
         assert re.search(rf"batch_size +{RECIPES[name].batch_size}\n", said)
+        if name == "cifar10":
+            assert re.search(r"the activations of .* [\d,]+ MB, with --remat [\d,]+ MB", said)
     assert sum(a.nbytes for a in jax.live_arrays()) - before < 10_000
 
 

@@ -1,11 +1,13 @@
 """What notebooks need at run time: size, claims, figures; and the rules of the build."""
 
+import io
 import json
+import sys
 
 import matplotlib.pyplot as plt
 import pytest
 
-from vdmlite.course import build, claim, notebook, pick, progress, show, size, slider
+from vdmlite.course import build, claim, notebook, pick, progress, setup, show, size, slider
 
 pytestmark = pytest.mark.course
 
@@ -211,3 +213,14 @@ def test_files_are_written_whole_or_not_at_all(tmp_path):
     with pytest.raises(UnicodeEncodeError):
         build.write(path, "new \ud800")
     assert path.read_text() == "old"
+
+
+def test_a_claim_is_not_lost_to_an_encoding(monkeypatch):
+    """As where a lesson is run as a script in a console of Windows."""
+    kept = io.BytesIO()
+    monkeypatch.setattr(sys, "stdout", io.TextIOWrapper(kept, "cp1252", write_through=True))
+    setup()
+    claim("02", "the largest error → 0", 0.5, at_most=1.0)
+    told = kept.getvalue().decode("cp1252")
+    assert "the largest error -> 0: 0.5" in told
+    assert "<= 1" in told

@@ -247,6 +247,17 @@ def test_a_file_knows_what_a_network_computes(data, key, tmp_path):
             vdm.evaluate(other, data, file=file, **settings)
 
 
+def test_what_calls_back_into_python_keeps_no_file(data, key, tmp_path):
+    def net(z, gamma, key=None):
+        del gamma, key
+        like = jax.ShapeDtypeStruct(z.shape, z.dtype)
+        return jax.pure_callback(lambda z: z, like, z, vmap_method="sequential")
+
+    model = VDM(FixedLinear(-5.0, 4.0), vdm.NetDenoiser(net), GaussianDecoder(), (2,))
+    with pytest.raises(ValueError, match="calls back into Python"):
+        vdm.evaluate(model, data, draws=2, file=tmp_path / "draws.vdm", key=key)
+
+
 def test_a_file_of_another_version_is_refused(model, data, key, tmp_path, monkeypatch):
     file, settings = tmp_path / "draws.vdm", {"draws": 2, "key": key}
     vdm.evaluate(model, data, file=file, **settings)

@@ -38,7 +38,7 @@ def ask(name, do):
             said[name] = str(error)
     said[name] = errors.getvalue() or said[name]
 
-for name in ("viz", "engine.figures", "course.baselines", "neighbours.ode"):
+for name in ("viz", "engine.figures", "course.baselines", "neighbours.ode", "codec"):
     ask(name, lambda: importlib.import_module("vdmlite." + name))
 ask("digits", data.digits)
 ask("labels", data.digit_labels)
@@ -76,6 +76,7 @@ def said(tmp_path_factory) -> dict:
         ("engine.figures", "matplotlib", "plot"),
         ("course.baselines", "Pillow", "plot"),
         ("neighbours.ode", "diffrax", "ode"),
+        ("codec", "constriction", "codec"),
         ("digits", "scikit-learn", "data"),
         ("labels", "scikit-learn", "data"),
         ("patches", "scikit-image", "data"),

@@ -18,7 +18,9 @@ import json, sys
 import equinox as eqx, jax, jax.numpy as jnp, numpy as np, optax
 import vdmlite as v
 from vdmlite import data
+from vdmlite.neighbours import axial, ode
 from vdmlite.neighbours.guidance import ClassifierFree
+from vdmlite.neighbours.weighting import WeightedGradient
 
 key = jax.random.key(0)
 image = np.zeros((8, 8, 1), np.int32)
@@ -130,6 +132,18 @@ REFUSED = {
     "v.batch_vlb(toy, np.zeros((0, 3)), key=key)": r"ValueError.*at least one example",
     "v.sample(toy, steps=2.5, key=key)": r"TypeError.*steps must be a whole number, got 2\.5",
     "v.sample(toy, steps=0, key=key)": r"ValueError.*steps must be at least 1, got 0",
+    "v.vlb(toy, point, jnp.array([0.1, 0.5]), key=key)": r"time t has shape \(2,\), expected",
+    "v.prior_loss(toy, jnp.ones(1))": r"example has shape \(1,\), expected \(3,\)",
+    "v.reconstruction_loss(toy, many, key=key)": r"example has shape \(4, 3\), expected",
+    "v.MonotoneNet().share(jnp.zeros(4))": r"time of a share has shape \(4,\), expected \(\)",
+    "v.sample(state, steps=2, key=key)": r"TypeError.*state\.average.*got TrainState",
+    "v.prior_loss(state, point)": r"TypeError.*state\.average.*got TrainState",
+    "v.compare_schedules(state, {}, many, key=key)": r"TypeError.*got TrainState",
+    "ode.log_prob(state, point)": r"TypeError.*state\.average.*got TrainState",
+    "WeightedGradient(lambda g: g[None])(toy, jnp.ones((2, 3)), key=key)": (
+        r"weight of every γ of a batch has shape \(2, 1\), expected \(2,\)"
+    ),
+    "data.dequantise(image + 40, 17, key=key)": r"ValueError.*levels 0 … 16, got 40 … 40",
     "v.Mixture(jnp.array([0.5, 0.4]), jnp.zeros((2, 1)), jnp.ones(2))": r"sum of 0\.9",
     "v.EmpiricalDenoiser(jnp.zeros((4, 3), int))": r"points are real numbers, got int",
 }
@@ -140,6 +154,7 @@ TRUE = {
         v.sample(toy, steps=np.int64(3), key=key), v.sample(toy, steps=jnp.asarray(3), key=key)
         v.evaluate(toy, many, timesteps=np.int64(5), draws=jnp.asarray(2), key=key)
         v.train_step(state, adam, jnp.ones((2, 3)), timesteps=jnp.asarray(5), key=key)
+        ode.log_prob(toy, point, probes=np.int64(2), key=key)
         ok = True""",
     "integers as noise levels and times": """
         one, other = exact(point + 1, 2), exact(point + 1, np.int32(2))
@@ -152,13 +167,18 @@ TRUE = {
         loss = jax.jit(lambda m: v.vlb(m, image, 0.5, key=key).loss)(digits)
         ok = bool(jnp.isfinite(loss))""",
     "a falling schedule has no number under jit": """
-        loss = jax.jit(lambda t: v.vlb(toy.under(Falling()), point, t, key=key).loss)(0.5)
-        ok = bool(jnp.isnan(loss))""",
+        falls = toy.under(Falling())
+        loss = jax.jit(lambda t: v.vlb(falls, point, t, key=key).loss)(0.5)
+        terms, _ = v.training_gradient(falls, jnp.ones((2, 3)), key=key)
+        ok = bool(jnp.isnan(loss) & jnp.isnan(terms.loss).all())""",
     "levels out of range have no price under jit": """
         model = images(good)
         price = jax.jit(lambda x: v.vlb(model, x, 0.5, key=key).loss)
         ok = bool(jnp.isnan(price(image - 1)) & jnp.isnan(price(image + 17)))
-        ok &= bool(jnp.isfinite(price(image + 16)))""",
+        ok &= bool(jnp.isfinite(price(image + 16)))
+        rival = axial.AxialTransformer((2, 2, 1), 3, width=8, heads=2, key=key)
+        price = jax.jit(lambda level: rival.log_prob(level + image[:2, :2]))
+        ok &= bool(jnp.isnan(price(-1)) & jnp.isnan(price(3)) & jnp.isfinite(price(2)))""",
     "an array of times, whatever the schedule": """
         times = jnp.linspace(0, 1, 64)
         ok = True
@@ -177,6 +197,8 @@ TRUE = {
         v.evaluate(toy, np.zeros((4, 3), np.float32), key=key)
         v.draw(digits.average, 1, steps=2, step=v.DDIM(0.5), key=key)
         data.dequantise(image, 17, key=key)
+        curve = v.error_curve(toy, np.ones((4, 3), np.float32), (-13.3, 5.0), key=key)
+        curve.variance(linear)
         patches = v.recipes.patches(depth=1, width=8, key=key)
         v.vlb(patches, np.zeros((32, 32, 3), np.uint8), 0.5, key=key)
         jax.config.update("jax_numpy_dtype_promotion", "standard")

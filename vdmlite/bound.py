@@ -7,7 +7,7 @@ diffusion losses of finite T and of T → ∞ are one, but for the weight of a n
 """
 
 import math
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import equinox as eqx
 import jax
@@ -67,6 +67,7 @@ def schedule_point(
 
     With T = `timesteps`, t is rounded up to the next of 1/T, 2/T, …, 1, and s = t − 1/T.
     """
+    check_shape(t, (), "the time t")
     if timesteps is None:
         gamma_t, weight = schedule.slope(t)
     else:
@@ -81,12 +82,19 @@ def schedule_point(
 
 def prior_loss(vdm: VDM, x: Float[Array, "*shape"]) -> Scalar:
     """Return KL(q(z_1 | x) ‖ N(0, I)): what is left of x at the noisy end."""
+    _check_example(vdm, x)
     return kl(marginal(x, vdm.schedule(1.0)), vdm.prior)
 
 
 def reconstruction_loss(vdm: VDM, data: Num[AnyArray, "*shape"], *, key: Key) -> Scalar:
     """Return −log p(data | z_0) for one z_0 ~ q(z_0 | x): what is lost at the clean end."""
+    _check_example(vdm, data)
     return _reconstruction_loss(vdm, data, vdm.schedule(0.0), key=key)
+
+
+def _check_example(vdm: VDM, data: Any) -> None:
+    check_model(vdm)
+    check_shape(data, vdm.shape, "the example")
 
 
 def _reconstruction_loss(
@@ -102,6 +110,7 @@ def continuous_diffusion_loss(
     vdm: VDM, x: Float[Array, "*shape"], t: ScalarLike, *, key: Key
 ) -> Scalar:
     """Return ½ γ′(t) ‖ε − ε̂(z_t; γ_t)‖², whose mean over t ~ U(0, 1) and ε is L_∞ (§5)."""
+    _check_example(vdm, x)
     return _diffusion_loss(vdm, x, schedule_point(vdm.schedule, t), key=key)
 
 
@@ -113,6 +122,7 @@ def discrete_diffusion_loss(
     Its mean over t ∈ {1/T, 2/T, …, 1} and ε is L_T, the sum of T Kullback-Leibler
     divergences (§4). Any t ∈ [0, 1] is rounded up to the next of these times.
     """
+    _check_example(vdm, x)
     return _diffusion_loss(vdm, x, schedule_point(vdm.schedule, t, timesteps), key=key)
 
 

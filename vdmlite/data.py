@@ -155,7 +155,14 @@ def dequantise(
 
     A density p of such points is a model of the levels: P(k) = ∫ p over the cell, and by
     Jensen's inequality −log P(k) ≤ E_u[−log p] + log(V/2) for each dimension, in nats.
+
+    Raises:
+        ValueError: a level lies outside of 0 … `levels` − 1.
     """
+    if images.size and not 0 <= images.min() <= images.max() < levels:
+        raise ValueError(
+            f"expected levels 0 … {levels - 1}, got {images.min()} … {images.max()}"
+        )
     u = jax.random.uniform(key, images.shape)
     return np.asarray(2 * (images.astype(u.dtype) + u) / levels - 1)
 

@@ -7,6 +7,7 @@ size of the batches nor on where an interrupted run was taken up again.
 
 import hashlib
 import os
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -183,6 +184,7 @@ def compare_schedules(
     `options` are those of `evaluate`, but `file`; `Evaluation.minus` gives the paired
     differences.
     """
+    check_model(vdm)
     if "file" in options:
         raise ValueError("a file keeps the draws under one schedule: call evaluate for each")
     return {
@@ -220,7 +222,10 @@ def in_batches(draw: Callable, start: int, stop: int, batch_size: int) -> Iterat
 
 def _program(compiled: Any, *arguments: Any) -> str:
     """Return what XLA is given to compile, as text."""
-    return compiled.lower(*arguments).as_text()
+    text = compiled.lower(*arguments).as_text()
+    if re.search(r"xla\w*python\w*callback", text):
+        raise ValueError("a model that calls back into Python may change: keep no file of it")
+    return text
 
 
 class _Kept:

@@ -28,7 +28,8 @@ class _Shares(eqx.Module):
         """Return what the bound takes from the schedule."""
         reach = self.stop - self.start
         gamma_t, slope = self.start + reach * self.share, reach * self.rate
-        return SchedulePoint(self.start, self.stop, gamma_t, slope)
+        weight = jnp.where(slope >= 0, slope, jnp.nan)  # as in `schedule_point`
+        return SchedulePoint(self.start, self.stop, gamma_t, weight)
 
 
 def _shares(schedule: AbstractSchedule, times: Float[Array, " n"]) -> _Shares:

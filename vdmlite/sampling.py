@@ -150,7 +150,8 @@ def sample(
         ValueError: `steps` is less than 1; the schedule falls somewhere.
     """
     check_key(key)
-    return _sample(vdm.denoiser, vdm.decoder, vdm.prior, _falling(vdm, steps), step, key)
+    gammas = _falling(vdm, steps)
+    return _sample(vdm.denoiser, vdm.decoder, vdm.prior, gammas, step, key)
 
 
 @eqx.filter_jit

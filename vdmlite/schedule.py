@@ -261,6 +261,7 @@ class MonotoneNet(AbstractSchedule):
 
     def share(self, t: ScalarLike) -> Scalar:
         """Return how far along γ is at time t, as a share of the way between its ends."""
+        check_shape(t, (), "the time of a share")
         first, now, last = (self._rising(real(u)) for u in (0.0, t, 1.0))
         return (now - first) / (last - first)
 

@@ -16,6 +16,7 @@ only where hosts must share the weights of one model.
 """
 
 import dataclasses
+import functools
 import hashlib
 import importlib.metadata
 import itertools
@@ -134,12 +135,18 @@ def _static(tree: Any, path: str = "") -> dict[str, str]:
         for field in dataclasses.fields(tree):
             if field.metadata.get("static") and not field.metadata.get("cost_only"):
                 value = getattr(tree, field.name, None)
-                name = f"{value.__module__}.{value.__qualname__}" if callable(value) else value
-                found[f"{path}.{field.name}"] = str(name)
+                found[f"{path}.{field.name}"] = _name(value)
     for steps, child in children:
         if child is not tree:
             found |= _static(child, path + jax.tree_util.keystr(steps))
     return found
+
+
+def _name(value: Any) -> str:
+    """Return what a static field holds, the same in every process."""
+    if isinstance(value, functools.partial):
+        return f"partial({_name(value.func)}, {value.args}, {value.keywords})"
+    return f"{value.__module__}.{value.__qualname__}" if callable(value) else str(value)
 
 
 def _header(tree: Any, meta: dict[str, Any]) -> bytes:

@@ -14,6 +14,7 @@ from ..course import baselines, pretrained
 from ..curve import error_curve
 from ..data import Images
 from ..engine import loop
+from ..engine.batches import spread
 from ..engine.log import say
 from ..evaluation import evaluate
 from ..extras import needs
@@ -54,7 +55,7 @@ def compress_file(
     coded.save(out)
     grid = vdm.under(PiecewiseLinear(coded.gammas / 256))
     bound = evaluate(
-        grid, images[:SOME], timesteps=steps, draws=4, times=4, key=jax.random.key(0)
+        grid, spread(images, SOME), timesteps=steps, draws=4, times=4, key=jax.random.key(0)
     )
     for line in report(coded, images, out):
         say(line)

@@ -15,6 +15,8 @@ import jax
 import numpy as np
 from tqdm import tqdm
 
+from ..engine.log import spell_out
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -49,6 +51,7 @@ def setup() -> None:
     from ..viz import style
 
     style()
+    spell_out()
     version = importlib.metadata.version
     print(
         f"vdmlite {version('vdmlite')} · jax {jax.__version__} · "

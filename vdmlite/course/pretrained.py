@@ -41,6 +41,7 @@ from .. import (
     vlb,
 )
 from .._types import AnyArray, Key, Scalar
+from ..engine.log import spell_out
 from ..evaluation import Estimate
 from ..gradient import training_gradient
 from ..neighbours import axial, evolution, flow, hierarchy, learned_loss, super_resolution
@@ -472,6 +473,7 @@ def save(name: str, model: Any) -> None:
 
 def main(names: list[str]) -> int:
     """Train the models named, and replace their weights."""
+    spell_out()
     if not names or not set(names) <= set(MODELS):
         print(f"name one or more of {', '.join(MODELS)}")
         return 2

@@ -1,9 +1,7 @@
 """The command line: `python -m vdmlite download|train|evaluate|sample|compress|…`."""
 
 import argparse
-import codecs
 import dataclasses
-import io
 import math
 import os
 import sys
@@ -31,7 +29,7 @@ from .batches import spread
 from .datasets import cifar10, imagenet
 from .datasets.reading import DEFAULT, folder
 from .download import DownloadError
-from .log import say
+from .log import say, spell_out
 from .settings import DATA, RECIPES, Settings, keys_of
 
 SCHEDULES: dict[str, Callable[[float, float], AbstractSchedule]] = {
@@ -57,15 +55,10 @@ _SWITCHES = {
     "scan": "compile one block for all: for GPUs and TPUs",
 }
 
-_PLAIN = {"×": "x", "±": "+-", "→": "->", "∞": "infinity", "γ": "gamma", "…": "...", "ε": "eps"}
-
 
 def main(words: Sequence[str] | None = None) -> int:
     """Do what the words ask for; return 0, or 2 or 3 after saying what went wrong."""
-    codecs.register_error("vdmlite", _plainly)
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="vdmlite")
+    spell_out()
     asked = _parser().parse_args(words)
     try:
         asked.do(asked)
@@ -81,14 +74,6 @@ def main(words: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     return 0
-
-
-def _plainly(error: UnicodeError) -> tuple[str, int]:
-    """Replace what a console or a pipe can't show: an encoding must not cost a result."""
-    if not isinstance(error, UnicodeEncodeError):
-        raise error
-    lost = error.object[error.start : error.end]
-    return "".join(_PLAIN.get(letter, "?") for letter in lost), error.end
 
 
 def _start_jax() -> None:

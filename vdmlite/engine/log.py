@@ -1,5 +1,7 @@
 """The log of a run: a bar on the screen, and a file with a line for every few updates."""
 
+import codecs
+import io
 import json
 import os
 import sys
@@ -20,6 +22,9 @@ from ..bound import VLB
 from ..files import naming, whole_file
 from .settings import Settings
 
+_PLAIN = {"×": "x", "±": "+-", "→": "->", "∞": "infinity", "γ": "gamma", "…": "...", "ε": "eps"}
+_PLAIN |= {"·": "-", "≤": "<=", "≥": ">=", "−": "-", "✓": "ok", "✗": "no"}
+
 
 class Report(eqx.Module):
     """The numbers of an update: the bound of its batch in bits/dim, the gradient's norm."""
@@ -28,6 +33,21 @@ class Report(eqx.Module):
     gradient_norm: Scalar
     sound: Bool[Array, ""]
     """Whether all was finite, in this update and in every one before."""
+
+
+def spell_out() -> None:
+    """Let no result be lost to an encoding: what a stream can't show is spelt in others."""
+    codecs.register_error("vdmlite", _plainly)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="vdmlite")
+
+
+def _plainly(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    lost = error.object[error.start : error.end]
+    return "".join(_PLAIN.get(letter, "?") for letter in lost), error.end
 
 
 def say(words: str) -> None:

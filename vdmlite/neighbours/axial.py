@@ -242,7 +242,8 @@ class AxialTransformer(eqx.Module):
     def _of(self, image, channel, *, key=None) -> Scalar:
         log_p = jax.nn.log_softmax(self.logits(image, channel, key=key))
         known = image[..., channel].astype(int)
-        return jnp.take_along_axis(log_p, known[..., None], -1).sum()
+        found = jnp.take_along_axis(log_p, known[..., None], -1).sum()
+        return jnp.where(jnp.all(known >= 0), found, jnp.nan)
 
     def check(self, shape: tuple[int, ...]) -> None:
         """Raise an error unless an image's shape is the model's.

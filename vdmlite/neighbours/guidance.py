@@ -125,15 +125,15 @@ class LabelNet(eqx.Module):
         return self.net(beside(z, told), gamma, key=key)
 
 
-def beside(z: Float[Array, "*shape"], told: Float[Array, "*told"]) -> Float[Array, "*both"]:
+def beside(z: Float[Array, "*shape"], more: Float[Array, "*more"]) -> Float[Array, "*both"]:
     """Return z with more channels, in which a network is told something at every place.
 
     Raises:
         ValueError: they have not the same places.
     """
-    if z.shape[:-1] != told.shape[:-1]:
+    if z.shape[:-1] != more.shape[:-1]:
         raise ValueError(
             f"what is beside z has the shape of z but for channels, {z.shape[:-1]}, got "
-            f"{told.shape[:-1]}"
+            f"{more.shape[:-1]}"
         )
-    return jnp.concatenate([z, told], axis=-1)
+    return jnp.concatenate([z, more], axis=-1)

@@ -15,10 +15,10 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import Key, Scalar, ScalarLike, real
+from .._types import Count, Key, Scalar, ScalarLike, count, real
 from ..denoiser import AbstractDenoiser
 from ..extras import needs
-from ..model import VDM
+from ..model import VDM, check_model
 from ..process import alpha, sigma
 from ..sampling import AbstractStep
 
@@ -85,12 +85,11 @@ class Likelihood(eqx.Module):
     noise: Float[Array, "*shape"]
 
 
-@eqx.filter_jit
 def log_prob(
     vdm: VDM,
     z_0: Float[Array, "*shape"],
     *,
-    probes: int | None = None,
+    probes: Count | None = None,
     tolerance: float = 1e-5,
     key: Key | None = None,
 ) -> Likelihood:
@@ -105,13 +104,20 @@ def log_prob(
     Raises:
         ValueError: fewer than 2 probes, or probes without a key.
     """
-    shape, signs = z_0.shape, None
+    check_model(vdm)
+    signs = None
     if probes is not None:
-        if probes < 2 or key is None:
+        if (probes := count(probes, "probes", least=0)) < 2 or key is None:
             raise ValueError(
                 f"an error needs 2 probes or more and a key, got {probes=}, {key=}"
             )
         signs = jax.random.rademacher(key, (probes, z_0.size), z_0.dtype)
+    return _log_prob(vdm, z_0, signs, tolerance)
+
+
+@eqx.filter_jit
+def _log_prob(vdm, z_0, signs, tolerance) -> Likelihood:
+    shape = z_0.shape
 
     def both(gamma: Scalar, state: tuple, _: Any) -> tuple:
         def moving(z: Float[Array, " d"]) -> Float[Array, " d"]:
@@ -124,8 +130,8 @@ def log_prob(
     start = z_0, jnp.zeros(1 if signs is None else len(signs), z_0.dtype)
     z, gains = jax.tree.map(lambda a: a[-1], _solve(both, start, ends, tolerance=tolerance))
     error = jnp.zeros(())
-    if probes is not None:
-        error = jnp.std(gains, ddof=1) / jnp.sqrt(probes)
+    if signs is not None:
+        error = jnp.std(gains, ddof=1) / jnp.sqrt(len(signs))
     return Likelihood(vdm.prior.log_prob(z) + jnp.mean(gains), error, z)
 
 

@@ -16,7 +16,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Float, Num
 
-from .._types import AnyArray, Count, Key, Scalar, ScalarLike, count, real
+from .._types import AnyArray, Count, Key, Scalar, ScalarLike, check_shape, count, real
 from ..bound import VLB, bits_per_dim, schedule_point, spread_times, vlb_at
 from ..curve import ErrorCurve
 from ..model import VDM
@@ -135,6 +135,7 @@ class WeightedGradient(eqx.Module):
 
             terms = jax.vmap(one)(data, conditions, points, keys)
             weights = jax.vmap(self.weight)(points.gamma_t)
+            check_shape(weights, (len(data),), "the weight of every γ of a batch")
             return bits_per_dim(jnp.mean(weights * terms.diffusion), vdm.shape), terms
 
         (_, terms), slopes = eqx.filter_value_and_grad(loss, has_aux=True)(vdm.denoiser)
