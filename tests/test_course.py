@@ -7,7 +7,18 @@ import sys
 import matplotlib.pyplot as plt
 import pytest
 
-from vdmlite.course import build, claim, notebook, pick, progress, setup, show, size, slider
+from vdmlite.course import (
+    build,
+    claim,
+    notebook,
+    pick,
+    progress,
+    setup,
+    show,
+    size,
+    slider,
+    tour,
+)
 
 pytestmark = pytest.mark.course
 
@@ -224,3 +235,14 @@ def test_a_claim_is_not_lost_to_an_encoding(monkeypatch):
     told = kept.getvalue().decode("cp1252")
     assert "the largest error -> 0: 0.5" in told
     assert "<= 1" in told
+
+
+def test_the_tour_comes_to_its_end(tmp_path, monkeypatch, capsys):
+    """What `python run.py` does, in small."""
+    monkeypatch.setenv("VDMLITE_SIZE", "smoke")
+    monkeypatch.setattr(tour, "FIGURES", tmp_path / "tour")
+    tour.main()
+    told = capsys.readouterr().out
+    assert "restored bit for bit" in told
+    assert "the bound cannot tell them apart" in told
+    assert {p.name for p in (tmp_path / "tour").iterdir()} == {"training.png", "digits.png"}

@@ -21,6 +21,7 @@ from vdmlite.course.exercise import (
     Law,
     NotFilledIn,
     NotYet,
+    ShortError,
     _apart,
     check,
     find,
@@ -652,6 +653,8 @@ def test_check_hint_and_solution_speak_in_a_notebook(capsys):
     exercise = find("2.1")
     exec('check("2.1")', {"check": check, "scales": exercise.solve})
     hint("2.1", 2)
+    with pytest.raises(ShortError, match=r"has hints 1 to \d, asked for 99"):
+        hint("2.1", 99)
     solution("2.1")
     out = capsys.readouterr().out
     assert praise(exercise) in out

@@ -135,6 +135,24 @@ def test_at_the_start_each_coupling_gives_mean_0_and_variance_1():
     np.testing.assert_allclose(z.std(0), 1, atol=5e-3)
 
 
+def test_so_do_both_flows_of_a_model_of_images(key):
+    bend = flows.MixtureOfLogistics(2)
+    model = flows.image_flow(
+        (4, 4, 1), 5, bend=bend, variational=True, number=2, width=8, key=key
+    )
+    xs = np.random.default_rng(0).integers(0, 5, (200, 4, 4, 1)).astype(np.uint8)
+    model = flows.with_images(model, xs, key=key)
+
+    @jax.jit
+    @jax.vmap
+    def latent(x, key):
+        return model.flow.forward(x + model.dequantiser.sample(x, key=key)[0])[0]
+
+    z = latent(jnp.asarray(xs), jax.random.split(key, 200))
+    np.testing.assert_allclose(z.mean(0), 0, atol=0.3)
+    np.testing.assert_allclose(z.std(0), 1, atol=0.3)
+
+
 @pytest.mark.parametrize("y", [-30.0, -3.0, 0.1, 8.0, 40.0])
 def test_an_inverse_is_bisected_to_the_last_digits(y):
     with double_precision():

@@ -182,6 +182,7 @@ def spread_times(n: Count, *, key: Key) -> Float[Array, " n"]:
     The low-discrepancy sampler of Kingma et al. 2021, appendix I.1.
     """
     n = count(n, "n")
+    check_key(key)
     return (jax.random.uniform(key) + jnp.arange(n) / n) % 1.0
 
 

@@ -51,6 +51,7 @@ def _mixture(means: np.ndarray, stds: np.ndarray) -> Mixture:
 
 def sample(mixture: Mixture, n: int, *, key: Key) -> Float[np.ndarray, " n *shape"]:
     """Draw n examples from a mixture."""
+    check_key(key)
     draw = jax.vmap(lambda k: mixture.sample(key=k))
     return np.asarray(draw(jax.random.split(key, n)))
 

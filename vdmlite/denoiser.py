@@ -76,21 +76,12 @@ class NetDenoiser(AbstractDenoiser):
     def __check_init__(self):
         if not callable(self.net):
             raise TypeError(f"a network is a function, got a {type(self.net).__name__}")
-        try:
-            signature = inspect.signature(self.net)
-        except (TypeError, ValueError):  # some builtins have none
-            return
-        for conditions in ((), (None,)):
-            try:
-                signature.bind(None, None, *conditions, key=None)
-            except TypeError:
-                continue
-            return
-        raise TypeError(
-            "a network is called as net(z, gamma, key=key), or net(z, gamma, condition, "
-            f"key=key), but {getattr(self.net, '__name__', type(self.net).__name__)} takes "
-            f"{signature}: one without dropout takes key=None and ignores it"
-        )
+        if not (_takes(self.net) or _takes(self.net, None)):
+            raise TypeError(
+                "a network is called as net(z, gamma, key=key), or net(z, gamma, condition, "
+                f"key=key), but {_named(self.net)} takes {inspect.signature(self.net)}: one "
+                "without dropout takes key=None and ignores it"
+            )
 
     def guess(
         self, z: Float[Array, "*shape"], gamma: Scalar, *, key: Key | None = None
@@ -100,8 +91,31 @@ class NetDenoiser(AbstractDenoiser):
         return self.reading(self.net(z, gamma, *conditions, key=key), z, gamma)
 
     def given(self, condition: Num[ArrayLike, "*c"]) -> "AbstractDenoiser":
-        """Return this denoiser with a condition for its network."""
+        """Return this denoiser with a condition for its network.
+
+        Raises:
+            TypeError: the network takes none.
+        """
+        if not _takes(self.net, None):
+            raise TypeError(f"{_named(self.net)} takes no condition after z and gamma")
         return dataclasses.replace(self, condition=jnp.asarray(condition))
+
+
+def _takes(net: Callable, *conditions: None) -> bool:
+    """Return whether a network can be called with so many conditions, if that can be seen."""
+    try:
+        signature = inspect.signature(net)
+    except (TypeError, ValueError):  # some builtins have none
+        return True
+    try:
+        signature.bind(None, None, *conditions, key=None)
+    except TypeError:
+        return False
+    return True
+
+
+def _named(net: Callable) -> str:
+    return getattr(net, "__name__", type(net).__name__)
 
 
 def from_level_logits(

@@ -93,6 +93,9 @@ class VDM(eqx.Module):
                 f"data is one array of NumPy or JAX, got a {type(data).__name__}: np.asarray "
                 "makes one of a tensor or a list; labels go beside it, as conditions"
             )
+        if not isinstance(conditions, jax.Array | np.ndarray | None):
+            got = type(conditions).__name__
+            raise TypeError(f"conditions are one array of NumPy or JAX, got a {got}")
         got = jnp.shape(data)
         if batch and got[1:] != self.shape:
             raise ValueError(

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, Float
 
-from .._types import Key, ScalarLike
+from .._types import Key, ScalarLike, check_key
 from .fourier import GAMMA_FEATURES, gamma_features
 
 
@@ -81,6 +81,9 @@ class ConvNet(eqx.Module):
         depth: int = 3,
         key: Key,
     ):
+        check_key(key)
+        if np.shape(shape) != (3,):
+            raise TypeError(f"shape is (height, width, channels), got {shape!r}")
         height, columns, channels = shape
         self.out_shape = shape if out_shape is None else tuple(out_shape)
         in_key, out_key, *keys = jax.random.split(key, 2 + 2 * depth)

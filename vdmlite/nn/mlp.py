@@ -7,7 +7,7 @@ import jax
 import jax.numpy as jnp
 from jaxtyping import Array, Float
 
-from .._types import Key, ScalarLike
+from .._types import Key, ScalarLike, check_key
 from .fourier import GAMMA_FEATURES, fourier_features, gamma_features
 
 
@@ -38,6 +38,7 @@ class MLP(eqx.Module):
         self.exponents = tuple(exponents)
         self.out_shape = shape if out_shape is None else tuple(out_shape)
         size = jnp.zeros(shape).size * (1 + 2 * len(self.exponents))
+        check_key(key)
         in_key, out_key, *keys = jax.random.split(key, 2 + 2 * depth)
         self.linear_in = eqx.nn.Linear(size, width, key=in_key)
         self.hidden = tuple(eqx.nn.Linear(width, width, key=k) for k in keys[:depth])

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jaxtyping import Array, ArrayLike, Float, Num
 
-from .._types import Key, ScalarLike
+from .._types import Key, ScalarLike, check_key
 from .conv import Conv
 from .fourier import fourier_features, sinusoids
 
@@ -195,6 +195,7 @@ class UNet(eqx.Module):
         scan: bool = False,
         key: Key,
     ):
+        check_key(key)
         if width % 4 or width < 4:
             raise ValueError(f"the width must be a multiple of 4 channels, got {width}")
         if not 0 <= dropout < 1:
