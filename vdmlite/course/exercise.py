@@ -223,7 +223,7 @@ def judge(exercise: Exercise, scope: dict[str, Any]) -> str:
         for args, got, want in rows:
             complaint = stage(exercise, args, got, want)
             if complaint:
-                named = [] if _COMMA in complaint else _named_slip(exercise, rows, answer)
+                named = _named_slip(exercise, rows, answer, complaint)
                 _not_yet(exercise, complaint, *named)
     for law in exercise.laws:
         left, right = _captured(exercise, law.sides, (_for_laws(answer, expected[0]),))
@@ -402,7 +402,10 @@ def _for_laws(answer: Callable, want: Any) -> Callable:
 
 
 def _named_slip(
-    exercise: Exercise, rows: Sequence[tuple[tuple, Any, Any]], answer: Callable
+    exercise: Exercise,
+    rows: Sequence[tuple[tuple, Any, Any]],
+    answer: Callable,
+    complaint: str,
 ) -> list[str]:
     """Return why the results are wrong, if they are those of a slip, and where to read on."""
     for slip in exercise.slips:
@@ -417,5 +420,6 @@ def _named_slip(
             for (_, got, _), other in zip(rows, theirs, strict=True)
         ):
             return [slip.why]
-    told = explain(exercise, rows, answer)
+    # A comma too many says all: numbers in a tuple would be explained wrongly.
+    told = "" if _COMMA in complaint else explain(exercise, rows, answer)
     return [told, f"For a nudge: hint({exercise.id!r})"] if told else []
